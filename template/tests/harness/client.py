@@ -1,0 +1,52 @@
+"""HTTP clients that speak to the application in this process, in the test's own task.
+
+They pass on the state of the lifespan that runs. An exception that the application does not handle reaches the test
+with its traceback; a test of a 500 asks for a client that answers as the server would.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from .lifespan import RunningApp
+
+
+class NewClient(Protocol):
+    """`admin = await new_client(headers={"Authorization": f"Bearer {token}"})`: shares nothing with another client."""
+
+    async def __call__(
+        self, *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
+    ) -> AsyncClient: ...
+
+
+@pytest.fixture
+async def new_client(anyio_backend: str, running_app: RunningApp, isolated: None) -> AsyncIterator[NewClient]:
+    """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
+
+    async def with_state(scope: Any, receive: Any, send: Any) -> None:
+        # As a server does: each request gets a shallow copy of what the lifespan yielded.
+        scope["state"] = running_app.state.copy()
+        await running_app.app(scope, receive, send)
+
+    overrides = running_app.app.dependency_overrides
+    overrides_before = dict(overrides)
+    async with AsyncExitStack() as clients:
+
+        async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
+            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
+            client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
+            return await clients.enter_async_context(client)
+
+        yield make
+    # An override that outlives its test changes the tests after it.
+    overrides.clear()
+    overrides.update(overrides_before)
+
+
+@pytest.fixture
+async def client(anyio_backend: str, new_client: NewClient) -> AsyncClient:
+    """A client without credentials."""
+    return await new_client()

@@ -1,0 +1,51 @@
+"""Which of the project's own files some modules import, directly or through one another, found without running them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def imported_files(folder: Path, root: Path) -> list[Path]:
+    """The project's modules that the Python files in `folder` import, sorted; installed packages are not followed.
+
+    A module is the project's if it lies below `root`/src or `root`.
+    """
+    seen: set[Path] = set()
+    to_read = list(folder.glob("*.py"))
+    while to_read:
+        for path in _imports_of(to_read.pop(), root):
+            if path not in seen:
+                seen.add(path)
+                to_read.append(path)
+    return sorted(seen)
+
+
+def _imports_of(path: Path, root: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files_of(alias.name, root)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, path, root)
+            for name in (base, *(f"{base}.{alias.name}" for alias in node.names)):
+                yield from _files_of(name, root)
+
+
+def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
+    if not node.level:
+        return node.module or ""
+    package = path.parents[node.level - 1]
+    source = root / "src" if package.is_relative_to(root / "src") else root
+    return ".".join([*package.relative_to(source).parts, *filter(None, [node.module])])
+
+
+def _files_of(name: str, root: Path) -> Iterator[Path]:
+    """The file of a dotted name, and the `__init__.py` of each package above it, which an import runs too."""
+    parts = name.split(".")
+    for source in (root / "src", root):
+        if not (source / parts[0]).is_dir() and not (source / f"{parts[0]}.py").is_file():
+            continue
+        for depth in range(1, len(parts) + 1):
+            below = source.joinpath(*parts[:depth])
+            yield from (file for file in (below.with_suffix(".py"), below / "__init__.py") if file.is_file())
+        return

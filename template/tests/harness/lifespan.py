@@ -1,0 +1,96 @@
+"""The application's lifespan, run once per worker through the ASGI protocol, as a server runs it.
+
+It has a task of its own: entered in a fixture, one exception in a task group of the lifespan would cancel AnyIO's
+runner, and every later test would fail with it. A lifespan that fails to start, or dies between two tests, ends the
+run with one error that names it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from .places import places
+from .redirect import Redirect
+from .server import stop_run
+
+
+class LifespanError(Exception):
+    """The lifespan ended before it was asked to."""
+
+
+@dataclass
+class RunningApp:
+    """The application, and the state that its lifespan yielded: `running_app.state["session_factory"]`."""
+
+    app: FastAPI
+    root: Path = field(repr=False)
+    state: dict[str, Any] = field(default_factory=dict)
+    _task: asyncio.Task[None] | None = field(default=None, repr=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    async def start(self) -> None:
+        """Run the lifespan up to its yield; raises `LifespanError` if it does not get there."""
+        started = asyncio.Event()
+        self._task = asyncio.create_task(self._run(started), name="lifespan")
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait({self._task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        self.raise_if_dead()
+
+    def raise_if_dead(self) -> None:
+        """Raise `LifespanError`, with the place in the application where it did, if it has."""
+        if self._task is None or not self._task.done() or self._stopping.is_set():
+            return
+        error = None if self._task.cancelled() else self._task.exception()
+        raise LifespanError(f"the lifespan of the application '{self.app.title}' {_end_of(error, self.root)}")
+
+    async def stop(self) -> None:
+        """Run the lifespan from its yield to its end; one that has died already has been reported."""
+        if self._task is not None and not self._task.done():
+            self._stopping.set()
+            await self._task
+
+    async def _run(self, started: asyncio.Event) -> None:
+        is_startup = True
+
+        async def receive() -> dict[str, str]:
+            nonlocal is_startup
+            if is_startup:
+                is_startup = False
+                return {"type": "lifespan.startup"}
+            await self._stopping.wait()
+            return {"type": "lifespan.shutdown"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                started.set()
+
+        await self.app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}, receive, send)
+
+
+def _end_of(error: BaseException | None, root: Path) -> str:
+    if error is None:
+        return "ended, though nobody had asked it to."
+    # An exception of a task group's child stands inside one or more groups.
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return "\n".join([f"died of {type(error).__name__}: {error}", *places(error, root)])
+
+
+@pytest.fixture(scope="session")
+async def running_app(
+    event_loop_held: None, app: FastAPI, worker_database: str, redirect: Redirect, pytestconfig: pytest.Config
+) -> AsyncIterator[RunningApp]:
+    """The application with its lifespan running, connected to this worker's database."""
+    running = RunningApp(app, pytestconfig.rootpath)
+    try:
+        await running.start()
+    except LifespanError as died:
+        stop_run(pytestconfig, str(died))
+    yield running
+    await running.stop()

@@ -1,0 +1,95 @@
+"""A savepoint test: everything it does happens in one transaction, rolled back at the end. The default.
+
+The application keeps its real `get_db` and its own sessions: its `session_factory` is bound to the test's
+connection with `join_transaction_mode="create_savepoint"`, so that a commit releases a savepoint and a rollback
+goes back to one. `db_session` is another session on the same connection. A session shared by the test and the
+application would hide a forgotten commit or flush.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from .databases import WorkerDatabase
+from .redirect import Redirect
+from .transaction import OuterTransaction
+
+OUTER_TRANSACTION = pytest.StashKey[OuterTransaction]()
+
+
+class SavepointSession(AsyncSession):
+    """The test's session: what it commits, the application sees, and the rollback at the end still takes."""
+
+    async def commit(self) -> None:
+        await super().commit()
+        # Joined again at once: at its next use it could join a savepoint of the application, and end with it.
+        await self.connection()
+
+
+@pytest.fixture(scope="session")
+async def worker_engine(
+    event_loop_held: None, worker_database: WorkerDatabase, redirect: Redirect
+) -> AsyncIterator[AsyncEngine]:
+    """The engine of all savepoint tests of this worker."""
+    engine = create_async_engine(worker_database.url)
+    redirect.exempt(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def savepoint_connection(
+    anyio_backend: str,
+    worker_engine: AsyncEngine,
+    session_factory: async_sessionmaker[AsyncSession],
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[AsyncConnection]:
+    """The test's connection, in its outer transaction, with the application's sessions on it."""
+    async with worker_engine.connect() as connection:
+        outer = request.node.stash[OUTER_TRANSACTION] = await connection.run_sync(OuterTransaction)
+        kw_before = dict(session_factory.kw)
+        session_factory.configure(bind=connection, join_transaction_mode="create_savepoint")
+        try:
+            yield connection
+        finally:
+            session_factory.kw.clear()
+            session_factory.kw.update(kw_before)
+            broken = await _deferred_constraint_that_fails(connection, outer)
+            await connection.run_sync(lambda _: outer.roll_back())
+    if broken is not None:
+        pytest.fail(
+            f"a deferred constraint does not hold at the end of the test; a real commit would have failed:\n{broken}",
+            pytrace=False,
+        )
+
+
+async def _deferred_constraint_that_fails(connection: AsyncConnection, outer: OuterTransaction) -> BaseException | None:
+    if outer.ended or outer.violations:
+        return None
+    try:
+        await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    except DBAPIError as error:
+        # 25P02, in_failed_sql_transaction: a statement that the test expected to fail has aborted the transaction,
+        # and nothing can be asked.
+        return None if getattr(error.orig, "sqlstate", None) == "25P02" else error.orig
+    return None
+
+
+@pytest.fixture
+async def savepoint_session(
+    anyio_backend: str, savepoint_connection: AsyncConnection, request: pytest.FixtureRequest
+) -> AsyncIterator[AsyncSession]:
+    """The test's session in a savepoint test; it reads what the application wrote, not what it remembers."""
+    async with SavepointSession(
+        savepoint_connection,
+        join_transaction_mode="rollback_only",
+        expire_on_commit=False,
+        execution_options={"populate_existing": True},
+    ) as session:
+        request.node.stash[OUTER_TRANSACTION].join(session.sync_session)
+        # Joined before the application opens its first savepoint.
+        await session.connection()
+        yield session

@@ -1,0 +1,93 @@
+"""The schema, built by the migrations alone, once for as long as they stay as they are.
+
+`alembic upgrade head` runs in a template database whose name is a hash of all that decides the outcome; each worker
+gets a clone of it. `create_all` would build what the models say, and no test could then notice that the migrations
+say something else.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import alembic
+import pytest
+import sqlalchemy
+
+from .databases import TEMPLATE_PREFIX, Databases, WorkerDatabase
+from .imports import imported_files
+from .migrations import MigrationError, Migrations
+from .postgres.server import Server
+from .redirect import Redirect
+from .server import run_id, stop_run, worker_id
+
+SERVER_FACTS = """
+    SELECT version(), current_user,
+           (SELECT string_agg(name || default_version, ',' ORDER BY name) FROM pg_available_extensions)
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("savepoint").addoption(
+        "--rebuild-schema", action="store_true", help="run all migrations again, even if they have not changed"
+    )
+
+
+@pytest.fixture(scope="session")
+def databases(pytestconfig: pytest.Config, postgres: Server) -> Iterator[Databases]:
+    """The databases of this worker on the test server."""
+    databases = Databases(postgres, f"{run_id(pytestconfig)}_{worker_id(pytestconfig)}")
+    if postgres.rung == "url":
+        # The other rungs' servers are of this run alone.
+        databases.sweep()
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def template_database(
+    pytestconfig: pytest.Config, postgres: Server, databases: Databases, migrations: Migrations
+) -> str:
+    """The name of the sealed database that holds the schema at head and not one row that a migration did not write."""
+    name = TEMPLATE_PREFIX + schema_hash(postgres, migrations, pytestconfig.rootpath)
+    try:
+        with databases.template(name, rebuild=pytestconfig.getoption("rebuild_schema")) as has_to_be_built:
+            if has_to_be_built:
+                migrations.upgrade(name)
+    except MigrationError as error:
+        stop_run(pytestconfig, f"migrations: {error}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def worker_database(
+    postgres: Server, databases: Databases, template_database: str, redirect: Redirect
+) -> Iterator[WorkerDatabase]:
+    """This worker's clone of the schema, where all its savepoint tests run, and where the process's connections go."""
+    name = databases.clone(template_database)
+    database = WorkerDatabase(name, postgres.url(name))
+    with redirect.to(database.url):
+        yield database
+
+
+@pytest.fixture
+def empty_database(databases: Databases) -> Iterator[str]:
+    """The name of a database with nothing in it, for one test."""
+    name = databases.create_empty()
+    yield name
+    databases.drop(name)
+
+
+def schema_hash(server: Server, migrations: Migrations, root: Path) -> str:
+    """16 hex characters that change whenever running the migrations could give another schema."""
+    revisions = sorted(
+        path for path in migrations.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
+    digest = hashlib.sha256()
+    for path in [root / "alembic.ini", *revisions, *imported_files(migrations.folder / "versions", root)]:
+        content = path.read_bytes()
+        # Lengths keep the end of one file apart from the start of the next.
+        digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
+    with server.connect() as connection:
+        facts = connection.execute(SERVER_FACTS).fetchone()
+    digest.update(repr((alembic.__version__, sqlalchemy.__version__, facts)).encode())
+    return digest.hexdigest()[:16]

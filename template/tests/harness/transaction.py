@@ -1,0 +1,149 @@
+"""The one transaction of a savepoint test, and the rules that make its rollback complete.
+
+The test's session and the application's sessions share a connection inside a transaction that never commits. Each
+session of the application lives in a savepoint, so its commits and rollbacks mean what they say. That is right only
+while the savepoints of one connection are properly nested, and while the outer transaction is the first and the
+last one. Whatever breaks that is refused before PostgreSQL hears of it, recorded, and shown ahead of anything else
+that the test reports.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+
+OWN_DATABASE = (
+    "A savepoint test has one connection for all sessions. Mark the test with @pytest.mark.own_database: it then runs "
+    "on a database of its own, with real connections and real commits."
+)
+
+
+class IsolationError(Exception):
+    """The test did what one transaction on one connection cannot hold."""
+
+
+@dataclass
+class Savepoint:
+    """One that is open, in the order of opening."""
+
+    name: str
+    task: asyncio.Task[Any] | None
+    by_test: bool = False
+
+
+class OuterTransaction:
+    """Begun on a connection, it refuses, there and in the test's session, what its rollback could not undo.
+
+    Attributes:
+        violations: what was refused, in order; the first is the cause of what follows it.
+        ended: whether the outer transaction is over, which nothing but the end of the test should bring about.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.violations: list[str] = []
+        self.ended = False
+        self._connection = connection
+        self._open: list[Savepoint] = []
+        self._count = 0
+        self._listeners: list[tuple[Any, str, Any]] = []
+
+        self._transaction = connection.begin()
+        for name in ("begin", "commit", "rollback", "savepoint", "release_savepoint", "rollback_savepoint"):
+            self._listen(self._connection, name, getattr(self, f"_on_{name}"))
+
+    def join(self, session: Session) -> None:
+        """Hold the test's own session to the rules; to be called before its first statement."""
+        self._listen(session, "after_begin", self._on_session_begin)
+        self._listen(session, "before_flush", self._on_flush)
+        self._listen(session, "do_orm_execute", self._on_execute)
+
+    def roll_back(self) -> None:
+        """Undo everything the test did."""
+        for target, name, function in self._listeners:
+            event.remove(target, name, function)
+        if self._transaction.is_active:
+            self._transaction.rollback()
+
+    def _listen(self, target: Any, name: str, function: Any) -> None:
+        event.listen(target, name, function)
+        self._listeners.append((target, name, function))
+
+    def _refuse(self, message: str) -> None:
+        self.violations.append(message)
+        raise IsolationError(message)
+
+    # The connection. SQLAlchemy calls these before it sends the statement, so what they refuse has not happened.
+
+    def _on_begin(self, connection: Connection) -> None:
+        self._refuse(
+            "the test's transaction has ended, and a new one would commit for real. What ended it was "
+            "`db_session.rollback()`, or a flush of db_session that failed. Wrap what is expected to fail, inside "
+            "`pytest.raises`, in `async with db_session.begin_nested():`."
+        )
+
+    def _on_commit(self, connection: Connection) -> None:
+        self._refuse(
+            "something would have committed the test's transaction for real: a session or a connection that is "
+            'bound to it without join_transaction_mode="create_savepoint". ' + OWN_DATABASE
+        )
+
+    def _on_rollback(self, connection: Connection) -> None:
+        self.ended = True
+
+    def _on_savepoint(self, connection: Connection, name: str | None) -> None:
+        task = asyncio.current_task()
+        if self._open and self._open[-1].task is not task:
+            self._refuse(
+                f"two tasks use the database at once: {_name(task)} opens a session while one of "
+                f"{_name(self._open[-1].task)} is open. " + OWN_DATABASE
+            )
+        if name is None:
+            # SQLAlchemy counts the savepoints that it names, by connection, and only after this event.
+            self._count += 1
+            name = f"sa_savepoint_{self._count}"
+        self._open.append(Savepoint(name, task))
+
+    def _on_release_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        self._close(name)
+
+    def _on_rollback_savepoint(self, connection: Connection, name: str, context: None) -> None:
+        # A rollback that cleans up after a refusal is let through: one error is enough.
+        if not self.violations:
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        if self._open and self._open[-1].name == name:
+            self._open.pop()
+            return
+        self._refuse(
+            "sessions end out of order: one was committed or closed while a session that was opened after it is still "
+            "open, and would have taken its rows along. " + OWN_DATABASE
+        )
+
+    # The test's session.
+
+    def _on_session_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+        # Comes right after the SAVEPOINT of `db_session.begin_nested()`, the only one that this session makes.
+        if transaction.nested and self._open:
+            self._open[-1].by_test = True
+
+    def _on_flush(self, session: Session, context: object, instances: object) -> None:
+        self._refuse_write()
+
+    def _on_execute(self, state: ORMExecuteState) -> None:
+        if not state.is_select:
+            self._refuse_write()
+
+    def _refuse_write(self) -> None:
+        if not all(savepoint.by_test for savepoint in self._open):
+            self._refuse(
+                "db_session writes while a session of the application is open: the row would be inside that session's "
+                "savepoint, and gone if it rolls back. Write before that session begins, or after it has ended. "
+                + OWN_DATABASE
+            )
+
+
+def _name(task: asyncio.Task[Any] | None) -> str:
+    return "the test" if task is None else f"task {task.get_name()}"
