@@ -50,10 +50,14 @@ class RunningApp:
         raise LifespanError(f"the lifespan of the application '{self.app.title}' {_end_of(error, self.root)}")
 
     async def stop(self) -> None:
-        """Run the lifespan from its yield to its end; one that has died already has been reported."""
-        if self._task is not None and not self._task.done():
-            self._stopping.set()
-            await self._task
+        """Run the lifespan from its yield to its end; raises `LifespanError` if it fails on the way. One that has died
+        already has been reported."""
+        if self._task is None or self._task.done():
+            return
+        self._stopping.set()
+        await asyncio.wait({self._task})
+        if error := self._task.exception():
+            raise LifespanError(f"at its end, the lifespan of '{self.app.title}' {_end_of(error, self.root)}")
 
     async def _run(self, started: asyncio.Event) -> None:
         is_startup = True
