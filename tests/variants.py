@@ -1,0 +1,41 @@
+"""The sixteen variants: each PostgreSQL major, with and without each feature, the Pythons spread over them."""
+
+from dataclasses import dataclass
+from itertools import product
+
+from tests import interpreters
+
+
+@dataclass(frozen=True)
+class Variant:
+    postgres: int
+    auth: bool
+    payments: bool
+    python: str
+
+    @property
+    def answers(self) -> dict[str, object]:
+        return {
+            "postgres_version": self.postgres,
+            "auth": self.auth,
+            "payments": self.payments,
+            "python_version": interpreters.serving(self.python),
+        }
+
+    def __str__(self) -> str:
+        features = [name for name in ("auth", "payments") if getattr(self, name)]
+        return "-".join([f"postgres{self.postgres}", *(features or ["bare"]), f"python{self.python}"])
+
+
+_CHOICES = list(product((15, 16, 17, 18), (True, False), (True, False)))
+
+# In turn, so that each Python meets each feature.
+VARIANTS = [Variant(*choice, interpreters.WANTED[i % len(interpreters.WANTED)]) for i, choice in enumerate(_CHOICES)]
+
+# What a file list depends on.
+FEATURES = [
+    {"auth": True, "payments": True},
+    {"auth": True, "payments": False},
+    {"auth": False, "payments": True},
+    {"auth": False, "payments": False},
+]
