@@ -1,4 +1,4 @@
-"""Who owns what in a rendered project: the one place where the table stands as data; copier.yml and README.md follow it.
+"""Who owns what in a rendered project: the table as data, which copier.yml and README.md follow.
 
 A pattern starts with "/" and means what it means to Copier, as in a .gitignore: `*` stops at a slash, `**` does not.
 """

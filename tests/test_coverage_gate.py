@@ -1,6 +1,7 @@
-"""The coverage gate: below the answered threshold `pytest --cov` fails, above it passes; a plain `pytest` does not ask."""
+"""The coverage gate: below the threshold `pytest --cov` fails, above it passes; a plain `pytest` does not ask."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from tests.rendering import Render
 
 pytestmark = pytest.mark.xdist_group("coverage")
 
+Gated = Callable[[int], Project]
+
 UNTESTED = "def untested(number: int) -> int:\n    if number:\n        return 1\n    return 2\n"
 
 
 @pytest.fixture
-def gated(render: Render, environments: Path, default_python: Path, tmp_path: Path) -> object:
+def gated(render: Render, environments: Path, default_python: Path, tmp_path: Path) -> Gated:
     """A project with this threshold, and a module that no test runs."""
 
     def gated(threshold: int) -> Project:
@@ -25,7 +28,7 @@ def gated(render: Render, environments: Path, default_python: Path, tmp_path: Pa
     return gated
 
 
-def test_the_gate(gated) -> None:
+def test_the_gate(gated: Gated) -> None:
     below = gated(100).run(UV, "run", "pytest", "--cov")
 
     total = re.search(r"Required test coverage of 100% not reached. Total coverage: (\d+)", below.stdout)
@@ -37,7 +40,7 @@ def test_the_gate(gated) -> None:
     assert f"Required test coverage of {total[1]}% reached" in above
 
 
-def test_a_plain_run_does_not_ask(gated) -> None:
+def test_a_plain_run_does_not_ask(gated: Gated) -> None:
     output = gated(100).check(UV, "run", "pytest")
 
     assert "coverage" not in output.lower()

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import copier
@@ -137,14 +138,18 @@ def test_each_allowed_word_is_needed(render: Render, feature: str) -> None:
     def said(pattern: str) -> str:
         return "".join((project / path).read_text() for path in files(project) if matches(pattern, path))
 
-    assert [entry for entry in ALLOWED[feature] if entry[1] not in map(str.lower, WORDS[feature].findall(said(entry[0])))] == []
+    assert [
+        entry for entry in ALLOWED[feature] if entry[1] not in map(str.lower, WORDS[feature].findall(said(entry[0])))
+    ] == []
 
 
 def test_the_harness_is_the_same_in_every_project(render: Render) -> None:
     """So that an update merges cleanly; a feature that is off leaves its files out."""
     everything = harness(render())
 
-    for answers in (*FEATURES, *NAMES, {"postgres_version": 15}, {"python_version": "3.14"}, {"coverage_threshold": "0"}):
+    others = [{"postgres_version": 15}, {"python_version": "3.14"}, {"coverage_threshold": "0"}]
+    cases: list[Mapping[str, object]] = [*FEATURES, *NAMES, *others]
+    for answers in cases:
         assert harness(render(**answers)).items() <= everything.items(), answers
 
 

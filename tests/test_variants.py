@@ -22,7 +22,9 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 
 
 @pytest.fixture(scope="module")
-def project(variant: Variant, render: Render, environments: Path, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(
+    variant: Variant, render: Render, environments: Path, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     """The variant in an environment of the worker's, with just the dependencies that it declares."""
     python = interpreters.found(variant.python)
     if python is None and "python" in REQUIRED:
@@ -60,7 +62,7 @@ def test_is_linted(project: Project) -> None:
     project.check(UV, "run", "ruff", "check")
 
 
-def test_is_typed(project: Project, shared: Path) -> None:
+def test_is_typed(project: Project) -> None:
     project.check(UV, "run", "mypy", "--strict", ".")
 
 

@@ -1,0 +1,50 @@
+"""README.md's commands do what it says they do."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import interpreters
+from tests.environment import TIMEOUT, UV, clean
+from tests.rendering import ROOT
+
+
+def commands() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)```$", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def test_two_commands_stand_near_the_top() -> None:
+    assert len(commands()) == 2
+    assert (ROOT / "README.md").read_text().index(commands()[1]) < 1500
+
+
+def test_the_default_project_is_rendered_and_its_suite_passes(template: Path, tmp_path: Path) -> None:
+    """Typed as it stands, but for Copier, which is the version that is tested here and not today's."""
+    checkout = tmp_path / "savepoint"
+    shutil.copytree(template, checkout)
+    copier = f"{sys.executable} -m copier"
+    script = commands()[0].replace("uvx copier", copier)
+    env = clean(os.environ) | {"UV_PYTHON": interpreters.OLDEST, "PATH": f"{Path(UV).parent}:{os.environ['PATH']}"}
+
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=checkout, env=env, capture_output=True, text=True, timeout=TIMEOUT
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert copier in script
+    assert re.search(r"^=+ \d+ passed in ", done.stdout, re.M)
+    assert (tmp_path / "my-service" / "uv.lock").exists()
+
+
+def test_the_template_is_tested_by_pytest() -> None:
+    assert commands()[1] == "uv run pytest\n"
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/tests.yml"])
+def test_ci_does_what_the_readme_says(path: str) -> None:
+    assert (".ci/run" if "workflows" in path else "uv run pytest") in (ROOT / path).read_text()

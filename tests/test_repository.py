@@ -1,0 +1,67 @@
+"""This repository keeps the rules that it renders: formatted, linted, typed, pinned."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.rendering import ROOT, Render, git
+
+RUFF = Path(sys.executable).with_name("ruff")
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> None:
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_is_formatted() -> None:
+    run(RUFF, "format", "--check", "--diff", ".")
+
+
+def test_is_linted() -> None:
+    run(RUFF, "check", ".")
+
+
+def test_is_typed(shared: Path) -> None:
+    run(sys.executable, "-m", "mypy", "--cache-dir", shared / "mypy", "tests")
+
+
+def test_the_harness_is_typed(shared: Path) -> None:
+    """As it stands in the template, where it is ordinary Python; from there, since `tests` is a package here too."""
+    config: list[str | Path] = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", shared / "mypy-harness"]
+    run(sys.executable, "-m", "mypy", *config, "--package", "tests.harness", cwd=ROOT / "template")
+
+
+def test_the_harness_is_short_enough_to_be_read() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "template/tests/harness").rglob("*.py")}
+
+    assert [path.name for path, lines in lengths.items() if lines >= 200] == []
+
+
+def test_tools_are_pinned_and_no_lock_is_committed() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+    assert [tool for tool in groups["dev"] if not re.fullmatch(r"[\w.\[\]-]+==[\d.]+", tool)] == []
+    assert git(ROOT, "ls-files", "*uv.lock") == ""
+
+
+@pytest.mark.parametrize("where", ["here", "rendered"])
+def test_actions_are_pinned_by_hash(render: Render, where: str) -> None:
+    folder = ROOT if where == "here" else render()
+
+    used = [
+        line.partition("uses:")[2].strip()
+        for path in (folder / ".github" / "workflows").iterdir()
+        for line in path.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
+def test_ci_is_a_script_that_bash_reads() -> None:
+    run("bash", "-n", ROOT / ".ci/run")
