@@ -150,11 +150,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if (described := config.stash.get(SERVER, None)) and terminalreporter.verbosity >= 0:
+        terminalreporter.write_line(f"postgres: {described}")
     for message in config.stash[STOPPED]:
         terminalreporter.write_sep("=", "the run cannot go on", red=True, bold=True)
         terminalreporter.write_line(message)
-    if (described := config.stash.get(SERVER, None)) and terminalreporter.verbosity >= 0:
-        terminalreporter.write_line(f"postgres: {described}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import suppress
 from importlib import import_module
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,7 @@ def start(name: str, image: str, arguments: list[str]) -> None:
     # Not `with_exposed_ports`: Docker would then listen on every address of this machine.
     container.ports = {"5432/tcp": ("127.0.0.1", None)}
     container.start()
-    host, port = container.get_container_host_ip(), int(container.get_exposed_port(5432))
-    version = _wait(container, host, port, password)
-    Path("container.json").write_text(json.dumps({"host": host, "port": port, "version": version}))
+    Path("container.json").write_text(json.dumps(_wait(container, _addresses(container), password)))
 
 
 def remove(name: str) -> None:
@@ -42,23 +41,30 @@ def remove(name: str) -> None:
         docker.from_env().containers.get(name).remove(force=True, v=True)
 
 
-def _wait(container: Any, host: str, port: int, password: str) -> str:
+def _addresses(container: Any) -> list[tuple[str, int]]:
+    """Where the server may be found: on the daemon's host, or in Docker's network if this is a container beside it."""
+    client, id = container.get_docker_client(), container.get_container_id()
+    return [(client.host(), int(client.port(id, 5432))), (client.bridge_ip(id), 5432)]
+
+
+def _wait(container: Any, addresses: list[tuple[str, int]], password: str) -> dict[str, Any]:
     psycopg = import_module("psycopg")
     deadline = time.monotonic() + WAIT
-    while True:
+    for host, port in cycle(addresses):
         try:
             # The image's first server, which only prepares, listens on a Unix socket: over TCP it is the real one.
             with psycopg.connect(
                 host=host, port=port, user="postgres", password=password, dbname="postgres", connect_timeout=2
             ) as connection:
                 number = connection.info.server_version
-                return f"{number // 10000}.{number % 10000}"
+                return {"host": host, "port": port, "version": f"{number // 10000}.{number % 10000}"}
         except psycopg.OperationalError:
             container.get_wrapped_container().reload()
             if container.status != "running" or time.monotonic() > deadline:
                 print(b"\n".join(container.get_logs()).decode(errors="replace"))
-                raise SystemExit("error: the server in the container does not answer") from None
+                break
             time.sleep(0.05)
+    raise SystemExit("error: the server in the container does not answer")
 
 
 if __name__ == "__main__":

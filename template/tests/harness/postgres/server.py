@@ -64,6 +64,8 @@ class Server:
             password=self.password,
             sslmode=self.sslmode,
             dbname=database,
+            # A server of SQL_ASCII would otherwise answer in bytes.
+            client_encoding="utf8",
             autocommit=True,
             connect_timeout=10,
             application_name="savepoint",

@@ -36,6 +36,7 @@ def use(text: str, major: int) -> Server:
             password=url.password,
             sslmode=sslmode,
             dbname="postgres",
+            client_encoding="utf8",
             connect_timeout=10,
         ) as connection:
             info = connection.info
