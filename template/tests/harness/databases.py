@@ -8,7 +8,7 @@ databases say when they were last used, and stay for a week.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -113,7 +113,7 @@ class Databases:
         for name, last_used in self._admin.execute(ALL_DATABASES, (PREFIX,)).fetchall():
             if name.startswith(TEMPLATE_PREFIX):
                 lock = name
-                is_over = last_used is not None and last_used < f"last used {date.today() - WEEK}"
+                is_over = last_used is not None and last_used < f"last used {_today() - WEEK}"
             else:
                 lock = "_".join(name.split("_")[:3])
                 is_over = lock != self.prefix
@@ -140,7 +140,7 @@ class Databases:
         return [name for (name,) in self._admin.execute(query, (prefix,))]
 
     def _mark_as_used(self, name: str) -> None:
-        self._run("COMMENT ON DATABASE {} IS " + f"'last used {date.today()}'", name)
+        self._run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}'", name)
 
     def _unlock(self, name: str) -> None:
         self._one("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
@@ -154,3 +154,7 @@ class Databases:
 
     def _run(self, statement: str, *names: str) -> psycopg.Cursor[Any]:
         return self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -43,8 +43,8 @@ def remove(name: str) -> None:
 
 def _addresses(container: Any) -> list[tuple[str, int]]:
     """Where the server may be found: on the daemon's host, or in Docker's network if this is a container beside it."""
-    client, id = container.get_docker_client(), container.get_container_id()
-    return [(client.host(), int(client.port(id, 5432))), (client.bridge_ip(id), 5432)]
+    client, own_id = container.get_docker_client(), container.get_container_id()
+    return [(client.host(), int(client.port(own_id, 5432))), (client.bridge_ip(own_id), 5432)]
 
 
 def _wait(container: Any, addresses: list[tuple[str, int]], password: str) -> dict[str, Any]:
