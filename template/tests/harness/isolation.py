@@ -71,7 +71,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     outer = item.stash.get(OUTER_TRANSACTION, None)
-    if call.when == "call" and outer is not None and outer.violations:
+    if call.when != "setup" and outer is not None and outer.violations and not outer.is_reported:
+        outer.is_reported = True
         report.outcome = "failed"
         report.longrepr = "\n\n".join([outer.violations[0], *_what_followed(item, call, report)])
     return report
@@ -80,7 +81,7 @@ def pytest_runtest_makereport(
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:
     if call.excinfo is None:
         return ["The error was caught, and the test went on."]
-    if not call.excinfo.errisinstance(IsolationError):
+    if call.when == "call" and not call.excinfo.errisinstance(IsolationError):
         return [f"What followed from it:\n\n{report.longreprtext}"]
     # SQLAlchemy's forty frames say nothing; those of the project do.
     return ["\n".join(places(call.excinfo.value, item.config.rootpath))]

@@ -7,10 +7,11 @@ application would hide a forgotten commit or flush.
 """
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from .databases import WorkerDatabase
@@ -57,24 +58,45 @@ async def savepoint_connection(
         finally:
             session_factory.kw.clear()
             session_factory.kw.update(kw_before)
-            broken = await _deferred_constraint_that_fails(connection, outer)
-            await connection.run_sync(lambda _: outer.roll_back())
-    if broken is not None:
-        pytest.fail(
-            f"a deferred constraint does not hold at the end of the test; a real commit would have failed:\n{broken}",
-            pytrace=False,
-        )
+            complaint = await _end(connection, outer)
+    if complaint is not None:
+        pytest.fail(complaint, pytrace=False)
 
 
-async def _deferred_constraint_that_fails(connection: AsyncConnection, outer: OuterTransaction) -> BaseException | None:
-    if outer.ended or outer.violations:
+async def _end(connection: AsyncConnection, outer: OuterTransaction) -> str | None:
+    """Roll the test back; returns what is wrong with how it ended, unless that has been said already."""
+    if outer.violations:
+        # Tasks that were refused may have left others in the middle of a statement.
+        await _abandon(connection, outer)
         return None
+    if left_open := outer.left_open():
+        await _abandon(connection, outer)
+        return left_open
+    broken = None if outer.ended else await _deferred_constraint_that_fails(connection)
+    await connection.run_sync(lambda _: outer.roll_back())
+    if broken is None:
+        return None
+    return f"a deferred constraint does not hold at the end of the test; a real commit would have failed:\n{broken}"
+
+
+async def _abandon(connection: AsyncConnection, outer: OuterTransaction) -> None:
+    """Cut the connection: the server rolls back, and neither a task that still runs nor the next test gets it."""
+    outer.let_go()
+    raw: Any = await connection.get_raw_connection()
+    raw.driver_connection.terminate()
+    await connection.invalidate()
+
+
+async def _deferred_constraint_that_fails(connection: AsyncConnection) -> BaseException | None:
     try:
         await connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    except IntegrityError as error:
+        return error.orig
     except DBAPIError as error:
-        # 25P02, in_failed_sql_transaction: a statement that the test expected to fail has aborted the transaction,
-        # and nothing can be asked.
-        return None if getattr(error.orig, "sqlstate", None) == "25P02" else error.orig
+        # in_failed_sql_transaction: a statement that the test expected to fail has aborted the transaction, and nothing
+        # can be asked.
+        if getattr(error.orig, "sqlstate", None) != "25P02":
+            raise
     return None
 
 

@@ -38,12 +38,14 @@ class OuterTransaction:
 
     Attributes:
         violations: what was refused, in order; the first is the cause of what follows it.
+        is_reported: whether the first of them has been shown.
         ended: whether the outer transaction is over, which nothing but the end of the test should bring about.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.violations: list[str] = []
         self.ended = False
+        self.is_reported = False
         self._connection = connection
         self._open: list[Savepoint] = []
         self._count = 0
@@ -59,10 +61,26 @@ class OuterTransaction:
         self._listen(session, "before_flush", self._on_flush)
         self._listen(session, "do_orm_execute", self._on_execute)
 
-    def roll_back(self) -> None:
-        """Undo everything the test did."""
+    def left_open(self) -> str | None:
+        """What is wrong if a session of the application is open at the end of the test; recorded as a violation."""
+        names = {_name(savepoint.task) for savepoint in self._open if not savepoint.by_test}
+        if not names:
+            return None
+        self.violations.append(
+            f"the test has ended, and a session of the application is still open, opened by {' and '.join(names)}. Await "
+            "that task, or cancel it and then await it, before the test returns; or close the session."
+        )
+        return self.violations[-1]
+
+    def let_go(self) -> None:
+        """Stop watching."""
         for target, name, function in self._listeners:
             event.remove(target, name, function)
+        self._listeners.clear()
+
+    def roll_back(self) -> None:
+        """Undo everything the test did."""
+        self.let_go()
         if self._transaction.is_active:
             self._transaction.rollback()
 

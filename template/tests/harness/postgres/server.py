@@ -66,6 +66,8 @@ class Server:
             dbname=database,
             # A server of SQL_ASCII would otherwise answer in bytes.
             client_encoding="utf8",
+            # Not what PGOPTIONS says on this machine.
+            options="",
             autocommit=True,
             connect_timeout=10,
             application_name="savepoint",

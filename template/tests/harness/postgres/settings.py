@@ -20,7 +20,6 @@ SETTINGS = {
     # Shared memory in files of the data folder, which go when it goes. In /dev/shm they would survive `kill -9`.
     "dynamic_shared_memory_type": "mmap",
     "max_connections": "200",
-    "timezone": "UTC",
     "log_timezone": "UTC",
 }
 

@@ -1,0 +1,116 @@
+"""What a savepoint test cannot hold: each of these fails, with the words that `../test_savepoint.py` expects."""
+
+import asyncio
+import contextlib
+
+import pytest
+from httpx import AsyncClient
+from sample.models import User
+from sqlalchemy import insert, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+SessionFactory = async_sessionmaker[AsyncSession]
+
+
+async def test_gathered_requests(client: AsyncClient) -> None:
+    await asyncio.gather(*[client.post("/users", json={"email": f"user{number}@example.com"}) for number in range(4)])
+
+
+async def test_gathered_requests_whose_errors_are_swallowed(client: AsyncClient) -> None:
+    await asyncio.gather(
+        *[client.post("/users", json={"email": f"user{number}@example.com"}) for number in range(4)],
+        return_exceptions=True,
+    )
+
+
+async def test_sessions_out_of_order(session_factory: SessionFactory) -> None:
+    async with session_factory() as first, session_factory() as second:
+        first.add(User(email="first@example.com"))
+        await first.flush()
+        second.add(User(email="second@example.com"))
+        await second.flush()
+        await first.commit()
+        await second.commit()
+
+
+async def test_flush_inside_a_session_of_the_application(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        session.add(User(email="first@example.com"))
+        await session.flush()
+        db_session.add(User(email="second@example.com"))
+        await db_session.flush()
+
+
+async def test_insert_inside_a_session_of_the_application(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        session.add(User(email="first@example.com"))
+        await session.flush()
+        await db_session.execute(insert(User).values(email="second@example.com"))
+
+
+async def test_commit_after_a_failed_flush(client: AsyncClient, db_session: AsyncSession) -> None:
+    db_session.add(User(email="ada@example.com"))
+    await db_session.commit()
+    db_session.add(User(email="ada@example.com"))
+    with pytest.raises(IntegrityError):
+        await db_session.flush()
+
+    await client.post("/users", json={"email": "leaked@example.com"})
+
+
+async def test_commit_after_a_rollback_of_the_tests_session(client: AsyncClient, db_session: AsyncSession) -> None:
+    await db_session.rollback()
+
+    await client.post("/users", json={"email": "leaked@example.com"})
+
+
+async def test_rollback_of_the_tests_session_whose_error_is_swallowed(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    await db_session.rollback()
+
+    with contextlib.suppress(Exception):
+        async with session_factory() as session:
+            session.add(User(email="leaked@example.com"))
+            await session.commit()
+
+
+async def test_commit_of_the_connection_itself(db_session: AsyncSession) -> None:
+    connection = await db_session.connection()
+
+    await connection.commit()
+
+
+async def test_deferred_constraint(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        await session.execute(
+            text("CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node DEFERRABLE INITIALLY DEFERRED)")
+        )
+        await session.execute(text("INSERT INTO node VALUES (1, 2)"))
+        await session.commit()
+
+
+async def test_a_task_that_outlives_its_test(session_factory: SessionFactory) -> None:
+    async def use_the_database() -> None:
+        async with session_factory() as session:
+            await session.execute(text("SELECT pg_sleep(1)"))
+
+    task = asyncio.create_task(use_the_database())
+    while not task.done():
+        await asyncio.sleep(0.1)
+        break
+
+
+async def test_after_it_all_is_well(client: AsyncClient) -> None:
+    """Passes: the connections of the tests above are not handed on."""
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+
+
+async def test_z_nothing_has_leaked(db_session: AsyncSession) -> None:
+    """Passes: none of the commits above was real."""
+    assert await db_session.scalar(text("SELECT count(*) FROM users")) == 0

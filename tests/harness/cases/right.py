@@ -1,0 +1,210 @@
+"""What is right in a savepoint test, and has to pass."""
+
+import asyncio
+
+import pytest
+from httpx import AsyncClient
+from sample.main import create_app
+from sample.models import User
+from sample.settings import Settings
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+SessionFactory = async_sessionmaker[AsyncSession]
+
+
+async def users(session: AsyncSession) -> list[str]:
+    return list((await session.scalars(select(User.email).order_by(User.id))).all())
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_a_commit_of_the_application_is_seen_and_gone_after_the_test(
+    client: AsyncClient, db_session: AsyncSession, repeat: int
+) -> None:
+    assert await users(db_session) == []
+
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+
+    assert await users(db_session) == ["ada@example.com"]
+
+
+async def test_a_rollback_of_the_application_leaves_the_tests_rows(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    db_session.add(User(email="kept@example.com"))
+    await db_session.commit()
+
+    async with session_factory() as session:
+        session.add(User(email="lost@example.com"))
+        await session.flush()
+        await session.rollback()
+        session.add(User(email="second@example.com"))
+        await session.commit()
+
+    assert await users(db_session) == ["kept@example.com", "second@example.com"]
+
+
+async def test_the_application_goes_on_after_an_integrity_error(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    db_session.add(User(email="ada@example.com"))
+    await db_session.commit()
+
+    async with session_factory() as session:
+        session.add(User(email="ada@example.com"))
+        with pytest.raises(IntegrityError):
+            await session.commit()
+        await session.rollback()
+        session.add(User(email="grace@example.com"))
+        await session.commit()
+
+    assert await users(db_session) == ["ada@example.com", "grace@example.com"]
+
+
+async def test_a_forgotten_commit_is_not_seen(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    async with session_factory() as session:
+        session.add(User(email="forgotten@example.com"))
+        await session.flush()
+
+    assert await users(db_session) == []
+
+
+async def test_a_forgotten_flush_is_not_seen(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    async with session_factory() as session:
+        session.add(User(email="forgotten@example.com"))
+
+        assert await users(db_session) == []
+
+
+async def test_an_update_of_the_application_is_read_not_remembered(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    user = User(email="old@example.com")
+    db_session.add(user)
+    await db_session.commit()
+
+    async with session_factory() as session:
+        (await session.get_one(User, user.id)).email = "new@example.com"
+        await session.commit()
+    await db_session.scalar(select(User).where(User.id == user.id))
+
+    assert user.email == "new@example.com"
+
+
+async def test_an_expected_failure_in_a_nested_transaction(client: AsyncClient, db_session: AsyncSession) -> None:
+    db_session.add(User(email="ada@example.com"))
+    await db_session.commit()
+
+    with pytest.raises(IntegrityError):
+        async with db_session.begin_nested():
+            db_session.add(User(email="ada@example.com"))
+            await db_session.flush()
+    await client.post("/users", json={"email": "grace@example.com"})
+
+    assert await users(db_session) == ["ada@example.com", "grace@example.com"]
+
+
+async def test_a_request_inside_a_nested_transaction_of_the_test(client: AsyncClient, db_session: AsyncSession) -> None:
+    async with db_session.begin_nested():
+        await client.post("/users", json={"email": "ada@example.com"})
+        db_session.add(User(email="grace@example.com"))
+        await db_session.flush()
+
+    assert await users(db_session) == ["ada@example.com", "grace@example.com"]
+
+
+async def test_sessions_of_one_task_properly_nested(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    async with session_factory() as outer:
+        outer.add(User(email="outer@example.com"))
+        await outer.flush()
+        async with session_factory() as inner:
+            inner.add(User(email="inner@example.com"))
+            await inner.commit()
+        await outer.commit()
+
+    assert await users(db_session) == ["outer@example.com", "inner@example.com"]
+
+
+async def test_the_tests_session_reads_while_one_of_the_application_is_open_and_goes_on_after_its_rollback(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    await db_session.commit()
+    async with session_factory() as session:
+        session.add(User(email="lost@example.com"))
+        await session.flush()
+        assert await users(db_session) == ["lost@example.com"]
+        await session.rollback()
+    db_session.add(User(email="kept@example.com"))
+    await db_session.commit()
+
+    assert await users(db_session) == ["kept@example.com"]
+
+
+async def test_tasks_one_after_the_other(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    async def add(email: str) -> None:
+        async with session_factory() as session:
+            session.add(User(email=email))
+            await session.commit()
+
+    await asyncio.create_task(add("ada@example.com"))
+    await asyncio.create_task(add("grace@example.com"))
+
+    assert await users(db_session) == ["ada@example.com", "grace@example.com"]
+
+
+async def test_a_statement_that_aborted_the_transaction_is_not_blamed_twice(db_session: AsyncSession) -> None:
+    await db_session.connection()
+    with pytest.raises(IntegrityError):
+        await db_session.execute(text("INSERT INTO users (email) VALUES ('ada@example.com'), ('ada@example.com')"))
+
+
+async def test_another_engine_goes_to_this_workers_database(client: AsyncClient, engine: AsyncEngine) -> None:
+    """Not even the driver's own spelling of an address gets through."""
+    elsewhere = create_async_engine(
+        "postgresql+asyncpg://somebody:secret@db.invalid:6543/production", connect_args={"ssl": False}
+    )
+    async with elsewhere.connect() as connection:
+        name = await connection.scalar(select(func.current_database()))
+    await elsewhere.dispose()
+
+    assert str(name).startswith("savepoint_")
+    assert name == engine.url.database
+
+
+async def test_time_zone_and_order_of_strings_are_the_harnesses(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(text("SHOW timezone")) == "UTC"
+    assert await db_session.scalar(text("SELECT 'Z' < 'a'")) is True
+    assert await db_session.scalar(text("SELECT upper('é')")) == "É"
+
+
+def test_a_sync_test_may_use_the_database(db_session: AsyncSession) -> None:
+    assert not db_session.new
+
+
+def test_a_sync_test_without_a_database() -> None:
+    assert create_app is not Settings
+
+
+@pytest.mark.own_database
+async def test_gathered_requests_on_a_database_of_its_own(client: AsyncClient, db_session: AsyncSession) -> None:
+    answers = await asyncio.gather(
+        *[client.post("/users", json={"email": f"user{number}@example.com"}) for number in range(4)]
+    )
+
+    assert [answer.status_code for answer in answers] == [201] * 4
+    assert len(await users(db_session)) == 4
+
+
+@pytest.mark.own_database
+async def test_a_real_commit_is_seen_by_another_connection(
+    client: AsyncClient, db_session: AsyncSession, engine: AsyncEngine
+) -> None:
+    await client.post("/users", json={"email": "ada@example.com"})
+
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(func.count()).select_from(User)) == 1
+
+
+async def test_nothing_is_left_by_any_of_them(db_session: AsyncSession) -> None:
+    assert await users(db_session) == []

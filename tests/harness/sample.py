@@ -1,0 +1,69 @@
+"""A small rendered project, `sample`, whose own tests are replaced by those that a test of the harness writes."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from tests.environment import Project
+
+ANSWERS: dict[str, object] = {"project_name": "Sample", "package_name": "sample", "auth": False, "payments": False}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of pytest ended, and everything that it said."""
+
+    code: int
+    output: str
+
+    @property
+    def error(self) -> str:
+        """What stands below the run's one error, without the lines that pytest adds."""
+        _, heading, rest = self.output.partition("the run cannot go on =")
+        assert heading, self.output
+        lines = rest.splitlines()[1:]
+        # pytest's own lines below: what it counted, between "=", and the reason of the end, between "!".
+        return "\n".join(takewhile(lambda line: not line.startswith(("==", "!!")), lines))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The project in a folder of one test, run in an environment that all tests share."""
+
+    folder: Path
+    python: Path
+    env: Mapping[str, str]
+
+    @classmethod
+    def of(cls, project: Project, folder: Path) -> "Sample":
+        """A copy of a rendered and installed project, its sample tests left out."""
+        shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("test_*.py", ".venv", "__pycache__"))
+        shutil.copytree(project.folder / "tests" / "harness", folder / "tests" / "harness", dirs_exist_ok=True)
+        # The environment holds the project as an editable install of the folder that it was copied from.
+        env = {**project.env, "PYTHONPATH": str(folder / "src")}
+        return cls(folder, Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python", env)
+
+    def write(self, name: str, content: str) -> None:
+        """Write a file of the project."""
+        (self.folder / name).write_text(content)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command that runs the project's tests, those of `checks/` left out."""
+        return [str(self.python), "-m", "pytest", "--ignore=tests/harness", *arguments]
+
+    def pytest(self, *arguments: str, **env: str) -> Outcome:
+        """Run the project's tests to their end."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        return Outcome(done.returncode, done.stdout)

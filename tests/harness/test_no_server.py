@@ -1,0 +1,161 @@
+"""What a run says when it cannot go on: one error, at most fifteen lines, never one per test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.sample import Sample
+
+TESTS = """
+import pytest
+from httpx import AsyncClient
+@pytest.mark.parametrize("number", range(20))
+async def test_health(client: AsyncClient, number: int) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+
+USELESS = """#!/bin/sh
+[ "$1" = --version ] && echo 'postgres (PostgreSQL) 18.6' && exit
+echo 'initdb: error: no luck'
+exit 1
+"""
+
+
+@pytest.fixture
+def tested(sample: Sample) -> Sample:
+    """The sample with twenty tests that need a database."""
+    sample.write("tests/test_a.py", TESTS)
+    return sample
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_no_postgresql_at_all(tested: Sample, workers: str) -> None:
+    # No major 42 is installed anywhere, and no such image either.
+    outcome = tested.pytest("-n", workers, "-o", "postgres_version=42", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert outcome.code != 0
+    assert outcome.output.count("no server of PostgreSQL 42") == 1
+    assert "TEST_DATABASE_URL is not set" in outcome.error
+    assert "local binaries: found" in outcome.error
+    assert "Docker: no daemon at unix:///nowhere/docker.sock" in outcome.error
+    assert "Any of these helps:" in outcome.error
+    assert len(outcome.error.splitlines()) <= 15
+    assert "Traceback" not in outcome.output
+
+
+def test_a_rung_that_is_asked_for_is_the_only_one(tested: Sample) -> None:
+    outcome = tested.pytest("--postgres", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert outcome.code != 0
+    assert "Docker: no daemon at unix:///nowhere/docker.sock" in outcome.error
+    assert "local binaries:" not in outcome.error
+
+
+def test_binaries_that_are_named_and_not_there(tested: Sample, tmp_path: Path) -> None:
+    outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
+
+    assert outcome.code != 0
+    assert outcome.error == f"postgres: POSTGRES_BIN={tmp_path} does not hold `postgres` and `initdb` that run."
+
+
+def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
+    for name in ("postgres", "initdb"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 9.6.24'\n")
+        (tmp_path / name).chmod(0o755)
+
+    outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
+
+    assert outcome.code != 0
+    assert "is PostgreSQL 9.6.24, and this project is on 18" in outcome.error
+    assert len(outcome.error.splitlines()) == 1
+
+
+def test_binaries_that_make_no_server(tested: Sample, tmp_path: Path) -> None:
+    for name in ("postgres", "initdb"):
+        (tmp_path / name).write_text(USELESS)
+        (tmp_path / name).chmod(0o755)
+    # Where the server's own user may read them, if these tests run as root.
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o755)
+
+    outcome = tested.pytest(POSTGRES_BIN=str(tmp_path), DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert outcome.code != 0
+    assert f"{tmp_path} holds 18.6, but initdb said: initdb: error: no luck" in outcome.error
+
+
+def test_a_project_without_a_major(tested: Sample) -> None:
+    outcome = tested.pytest("-o", "postgres_version=new")
+
+    assert outcome.code != 0
+    assert 'postgres_version = "new" is not a major version' in outcome.error
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_broken_migration(tested: Sample, workers: str) -> None:
+    revision = min((tested.folder / "migrations" / "versions").glob("*.py"))
+    revision.write_text(revision.read_text().replace("op.create_table(", "op.create_tabel("))
+
+    outcome = tested.pytest("-n", workers)
+
+    assert outcome.code != 0
+    assert outcome.output.count("create_tabel") == 1
+    assert f"migrations: migrations/versions/{revision.name}:" in outcome.error
+    assert len(outcome.error.splitlines()) <= 15
+    assert "Traceback" not in outcome.output
+
+
+LIFESPAN = """
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+import pytest
+from fastapi import FastAPI
+from sample.main import create_app
+from sample.settings import Settings
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> FastAPI:
+    app = create_app(settings)
+    own = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        STARTING
+        async with own(app) as state, asyncio.TaskGroup() as group:
+            RUNNING
+            yield state
+
+    app.router.lifespan_context = lifespan
+    return app
+
+async def lose_the_broker() -> None:
+    await asyncio.sleep(0)
+    raise OSError("no broker")
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_lifespan_that_does_not_start(tested: Sample, workers: str) -> None:
+    lifespan = LIFESPAN.replace("STARTING", "raise OSError('no broker')").replace("RUNNING", "pass")
+    tested.write("tests/test_b.py", lifespan + TESTS)
+
+    outcome = tested.pytest("-n", workers, "tests/test_b.py")
+
+    assert outcome.code != 0
+    assert "the lifespan of the application 'Sample' died of OSError: no broker" in outcome.error
+    assert outcome.output.count("no broker") == 1
+    assert "Traceback" not in outcome.output
+
+
+def test_a_lifespan_that_dies_between_tests(tested: Sample) -> None:
+    lifespan = LIFESPAN.replace("STARTING", "pass").replace("RUNNING", "group.create_task(lose_the_broker())")
+    tested.write("tests/test_b.py", lifespan + TESTS)
+
+    outcome = tested.pytest("tests/test_b.py")
+
+    assert outcome.code != 0
+    assert "the lifespan of the application 'Sample' died of OSError: no broker" in outcome.error
+    assert "tests/test_b.py:27, in lose_the_broker" in outcome.error
+    assert "Traceback" not in outcome.output

@@ -1,0 +1,123 @@
+"""TEST_DATABASE_URL: a server that is named is used or refused, and what it holds stays as it is."""
+
+import pytest
+from harness.postgres.server import Server
+
+from tests.harness.sample import Sample
+
+A_TEST = """
+from httpx import AsyncClient
+async def test_a_user(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+async def test_nothing_of_the_other_database(client: AsyncClient) -> None:
+    assert (await client.get("/users/1")).status_code == 404
+"""
+
+AN_APP_WITH_ITS_OWN_SETTINGS = """
+import pytest
+from fastapi import FastAPI
+from sample.main import create_app
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    return create_app()
+"""
+
+REFUSED = {
+    "no URL": ("nonsense", "not a URL of a PostgreSQL server"),
+    "another scheme": ("mysql://u:s3cret@localhost/db", "not a URL of a PostgreSQL server"),
+    "a port that is none": ("postgresql://u:s3cret@localhost:abc/db", "not a URL of a PostgreSQL server"),
+    "an option that is not supported": ("postgresql://u:s3cret@/db?application_name=x", "?application_name= is not"),
+    "nobody listens": ("postgresql://u:s3cret@127.0.0.1:1/postgres", "Connection refused"),
+    "no such host": ("postgresql://u:s3cret@nowhere.invalid/postgres", "nowhere.invalid"),
+    "no such socket": ("postgresql://u:s3cret@/postgres?host=/nowhere", "No such file or directory"),
+    "a wrong password": (
+        "postgresql://with_password:not-s3cret@/postgres?host={host}",
+        "password authentication failed",
+    ),
+    "no password": ("postgresql://with_password@/postgres?host={host}", "no password supplied"),
+    "no right to create databases": (
+        "postgresql://without_right:s3cret@/postgres?host={host}",
+        'the role "without_right" may not create databases. As a superuser: ALTER ROLE "without_right" CREATEDB',
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_server_that_does_not_serve_is_refused_in_one_line(
+    sample: Sample, server: Server, value: str, words: str
+) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest(TEST_DATABASE_URL=value.format(host=server.host))
+
+    assert outcome.code != 0
+    assert words in outcome.error
+    assert outcome.error.startswith("postgres: TEST_DATABASE_URL: ")
+    assert len(outcome.error.splitlines()) == 1
+    assert "s3cret" not in outcome.output
+    assert "Traceback" not in outcome.output
+
+
+def test_a_server_of_another_major_is_refused_in_one_line(sample: Sample, url: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest("-o", "postgres_version=17", TEST_DATABASE_URL=url)
+
+    assert outcome.code != 0
+    assert "the server is PostgreSQL 18.6, and this project is on 17" in outcome.error
+    assert len(outcome.error.splitlines()) == 1
+
+
+def test_a_url_that_is_asked_for_has_to_be_there(sample: Sample) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    assert sample.pytest("--postgres", "url").error == "postgres: --postgres url: TEST_DATABASE_URL is not set."
+
+
+@pytest.mark.parametrize("named_by", ["TEST_DATABASE_URL", ".env"])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_somebodys_database_keeps_its_rows(
+    sample: Sample, server: Server, url: str, named_by: str, workers: str
+) -> None:
+    with server.connect() as connection:
+        connection.execute("DROP DATABASE IF EXISTS precious")
+        connection.execute("CREATE DATABASE precious")
+    with server.connect("precious") as connection:
+        connection.execute(
+            "CREATE TABLE users AS SELECT id, id || '@example.com' AS email FROM generate_series(1, 50) id"
+        )
+    theirs = url.replace("/postgres?", "/precious?")
+    sample.write("tests/test_a.py", A_TEST)
+    if named_by == ".env":
+        sample.write("tests/test_a.py", AN_APP_WITH_ITS_OWN_SETTINGS + A_TEST)
+        sample.write(".env", f"DATABASE_URL={theirs.replace('postgresql:', 'postgresql+asyncpg:')}\n")
+
+    env = {"TEST_DATABASE_URL": theirs} if named_by == "TEST_DATABASE_URL" else {}
+    outcome = sample.pytest("-n", workers, **env)
+
+    assert "2 passed" in outcome.output, outcome.output
+    with server.connect("precious") as connection:
+        assert connection.execute("SELECT count(*), max(id) FROM users").fetchone() == (50, 50)
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (1,)
+
+
+def test_only_the_template_database_is_left_on_a_server_of_ones_own(sample: Sample, server: Server, url: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    first, second = (sample.pytest("-n", workers, TEST_DATABASE_URL=url) for workers in ("0", "2"))
+
+    assert "2 passed" in first.output, first.output
+    assert "2 passed" in second.output, second.output
+    with server.connect() as connection:
+        names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'savepoint%'").fetchall()
+    # One: the second run, of the same migrations, found it.
+    assert [name.rpartition("_")[0] for (name,) in names] == ["savepoint_template"]
+
+
+def test_a_role_that_may_create_databases_is_enough(sample: Sample, server: Server) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest(TEST_DATABASE_URL=f"postgresql://with_password:s3cret@/postgres?host={server.host}")
+
+    assert "2 passed" in outcome.output, outcome.output
+    assert "18.6 from TEST_DATABASE_URL" in outcome.output
