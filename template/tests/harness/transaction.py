@@ -67,8 +67,8 @@ class OuterTransaction:
         if not names:
             return None
         self.violations.append(
-            f"the test has ended, and a session of the application is still open, opened by {' and '.join(names)}. Await "
-            "that task, or cancel it and then await it, before the test returns; or close the session."
+            f"the test has ended, and a session of the application is still open, opened by {' and '.join(names)}. "
+            "Await that task, or cancel it and then await it, before the test returns; or close the session."
         )
         return self.violations[-1]
 
