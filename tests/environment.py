@@ -75,6 +75,8 @@ def synced(folder: Path, environment: Path, python: Path, postgres_bin: Path | N
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "UV_PYTHON": str(python),
         "UV_COMPILE_BYTECODE": "1",
+        # What mypy has learned of the dependencies serves the next project in this environment.
+        "MYPY_CACHE_DIR": f"{environment}-mypy",
         "UV_NO_PROGRESS": "1",
     }
     if postgres_bin:

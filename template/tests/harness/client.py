@@ -15,7 +15,7 @@ from .lifespan import RunningApp
 
 
 class NewClient(Protocol):
-    """`admin = await new_client(headers={"Authorization": f"Bearer {token}"})`: shares nothing with another client."""
+    """`german = await new_client(headers={"Accept-Language": "de"})`: a client that shares nothing with another."""
 
     async def __call__(
         self, *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
@@ -48,5 +48,5 @@ async def new_client(anyio_backend: str, running_app: RunningApp, isolated: None
 
 @pytest.fixture
 async def client(anyio_backend: str, new_client: NewClient) -> AsyncClient:
-    """A client without credentials."""
+    """A client that sends nothing but what the test says."""
     return await new_client()
