@@ -31,13 +31,13 @@ def gated(render: Render, environments: Path, default_python: Path, tmp_path: Pa
 def test_the_gate(gated: Gated) -> None:
     below = gated(100).run(UV, "run", "pytest", "--cov")
 
-    total = re.search(r"Required test coverage of 100% not reached. Total coverage: (\d+)", below.stdout)
+    total = re.search(r"Required test coverage of 100.0% not reached. Total coverage: (\d+)", below.stdout)
     assert below.returncode != 0
     assert total, below.stdout
     assert re.search(r"^=+ \d+ passed in ", below.stdout, re.M), below.stdout
 
     above = gated(int(total[1])).check(UV, "run", "pytest", "--cov")
-    assert f"Required test coverage of {total[1]}% reached" in above
+    assert f"Required test coverage of {total[1]}.0% reached" in above
 
 
 def test_a_plain_run_does_not_ask(gated: Gated) -> None:

@@ -71,4 +71,4 @@ def test_suite_passes(project: Project, variant: Variant) -> None:
 
     assert re.search(rf"^postgres: {variant.postgres}\.\d+ from ", output, re.M), output
     assert re.search(r"^=+ \d+ passed in ", output, re.M), output
-    assert "Required test coverage of 80% reached" in output
+    assert "Required test coverage of 80.0% reached" in output

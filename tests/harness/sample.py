@@ -54,10 +54,17 @@ class Sample:
         """The command that runs the project's tests, those of `checks/` left out."""
         return [str(self.python), "-m", "pytest", "--ignore=tests/harness", *arguments]
 
+    def checks(self) -> Outcome:
+        """Run the harness's checks of the project."""
+        return self._run([str(self.python), "-m", "pytest", "tests/harness/checks"], {})
+
     def pytest(self, *arguments: str, **env: str) -> Outcome:
         """Run the project's tests to their end."""
+        return self._run(self.command(*arguments), env)
+
+    def _run(self, command: list[str], env: Mapping[str, str]) -> Outcome:
         done = subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.folder,
             env={**self.env, **env},
             stdin=subprocess.DEVNULL,

@@ -9,11 +9,16 @@ HARNESS = Path(__file__).parent
 INSTALLED = Path(sysconfig.get_path("purelib"))
 
 
+def is_of_project(path: Path, root: Path) -> bool:
+    """Whether a source file is the project's own: below `root`, and neither the harness's nor installed."""
+    return path.is_relative_to(root) and not path.is_relative_to(INSTALLED) and not path.is_relative_to(HARNESS)
+
+
 def places(error: BaseException, root: Path) -> list[str]:
-    """The frames in files below `root`, but for the harness and installed packages, as `path:line, in function`."""
+    """The frames in the project's own files, as `path:line, in function`."""
     found = []
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
-        if path.is_relative_to(root) and not path.is_relative_to(INSTALLED) and not path.is_relative_to(HARNESS):
+        if is_of_project(path, root):
             found.append(f"{path.relative_to(root)}:{frame.lineno}, in {frame.name}")
     return found

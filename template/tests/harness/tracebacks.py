@@ -1,0 +1,48 @@
+"""Tracebacks that show the project: the frames of installed packages are left out, SQLAlchemy's forty first of all.
+
+So are the errors of a driver that SQLAlchemy has made its own of, since they say the same. Sixty tests that failed
+for one reason took a minute to print, and take two seconds. `--full-trace` shows everything.
+"""
+
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from .places import is_of_project
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    if call.excinfo is not None and not item.config.getoption("fulltrace"):
+        _shorten(call.excinfo.value, item.config.rootpath, set())
+
+
+def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
+    """Hide frames of the error and of those that it came from; whether it went through the project at all."""
+    if id(error) in seen:
+        return False
+    seen.add(id(error))
+    for part in getattr(error, "exceptions", ()):
+        _shorten(part, root, seen)
+    if error.__cause__ is not None and not _shorten(error.__cause__, root, seen):
+        error.__cause__ = None
+    if error.__context__ is not None and not _shorten(error.__context__, root, seen):
+        error.__suppress_context__ = error.__cause__ is None
+    frames = _frames(error.__traceback__)
+    if not any(is_of_project(path, root) for path, _ in frames):
+        # An error of the harness itself, perhaps: pytest shows what there is.
+        return False
+    for path, names in frames:
+        if not is_of_project(path, root):
+            # What pytest looks for in a frame, among its local names and its global ones.
+            names["__tracebackhide__"] = True
+    return True
+
+
+def _frames(traceback: TracebackType | None) -> list[tuple[Path, dict[str, object]]]:
+    frames = []
+    while traceback is not None:
+        frames.append((Path(traceback.tb_frame.f_code.co_filename), traceback.tb_frame.f_globals))
+        traceback = traceback.tb_next
+    return frames

@@ -1,0 +1,42 @@
+"""One line for the many tests that fail when the database lacks a column or a table that a model has.
+
+The check of the models and the migrations says which; among sixty failures it would be overlooked.
+"""
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+# undefined_column, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNDEFINED = {"42703", "42P01"}
+PROPERTY = ("savepoint", "undefined")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    error = None if call.excinfo is None else call.excinfo.value
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED:
+        # Travels with the report, from a worker of pytest-xdist too.
+        item.user_properties.append(PROPERTY)
+
+
+class Counter:
+    """Counts them where reports arrive."""
+
+    count = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.count += report.failed and PROPERTY in map(tuple, report.user_properties)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Counter(), "savepoint_undefined")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    counter = config.pluginmanager.get_plugin("savepoint_undefined")
+    if counter is not None and counter.count:
+        terminalreporter.write_line(
+            f"{counter.count} failed because the database has no such column or table. The migrations make the schema; "
+            "if the models say something else, this prints the missing lines: pytest tests/harness/checks",
+            yellow=True,
+        )

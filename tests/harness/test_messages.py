@@ -1,0 +1,80 @@
+"""What a failing test prints: the project's frames, once, and what many failures have in common."""
+
+import pytest
+
+from tests.harness.sample import Sample
+
+DRIFT = """
+import pytest
+from httpx import AsyncClient
+@pytest.mark.parametrize("number", range(10))
+async def test_sign_up(client: AsyncClient, number: int) -> None:
+    await client.post("/users", json={"email": "ada@example.com"})
+"""
+
+
+def rename_a_column(sample: Sample) -> None:
+    models = sample.folder / "src" / "sample" / "models.py"
+    models.write_text(
+        models.read_text().replace("    email: Mapped", "    mail: Mapped[str | None]\n    email: Mapped")
+    )
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_column_without_a_migration(sample: Sample, workers: str) -> None:
+    sample.write("tests/test_a.py", DRIFT)
+    rename_a_column(sample)
+
+    outcome = sample.pytest("-n", workers)
+
+    assert "10 failed" in outcome.output, outcome.output
+    assert outcome.output.count("10 failed because the database has no such column or table") == 1
+    # Each failure shows the test and the route, and no frame of a library.
+    assert outcome.output.count("src/sample/users.py:") == 10
+    assert "site-packages" not in outcome.output
+    assert "direct cause" not in outcome.output
+    assert outcome.output.count('column "mail" of relation "users" does not exist') == 10
+
+
+def test_the_check_prints_the_lines_of_the_migration(sample: Sample) -> None:
+    rename_a_column(sample)
+
+    outcome = sample.checks()
+
+    assert "1 failed, 2 passed" in outcome.output, outcome.output
+    assert "the models say what no migration does:" in outcome.output
+    assert "op.add_column('users', sa.Column('mail', sa.String(), nullable=True))" in outcome.output
+    assert "Traceback" not in outcome.output
+
+
+def test_a_downgrade_that_leaves_something_behind(sample: Sample) -> None:
+    revision = min((sample.folder / "migrations" / "versions").glob("*.py"))
+    revision.write_text(revision.read_text().replace('op.drop_table("users")', 'op.execute("SELECT 1")'))
+
+    outcome = sample.checks()
+
+    assert "1 failed, 2 passed" in outcome.output, outcome.output
+    assert "a downgrade to base leaves this behind (+)" in outcome.output
+    assert "+ relation public.users: table heap" in outcome.output
+
+
+def test_two_heads(sample: Sample) -> None:
+    folder = sample.folder / "migrations" / "versions"
+    for name in ("first", "second"):
+        lines = [f'revision = "{name}"', 'down_revision = "0001"', "def upgrade(): ...", "def downgrade(): ..."]
+        (folder / f"{name}.py").write_text("\n".join(lines))
+
+    outcome = sample.checks()
+
+    assert outcome.code != 0
+    assert "2 heads: first, second." in outcome.error
+    assert "uv run alembic merge heads" in outcome.output
+
+
+def test_a_library_is_shown_where_it_is_asked_for(sample: Sample) -> None:
+    sample.write("tests/test_a.py", DRIFT)
+    rename_a_column(sample)
+
+    outcome = sample.pytest("--full-trace", "-k", "0")
+
+    assert "site-packages/sqlalchemy" in outcome.output
