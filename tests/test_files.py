@@ -51,6 +51,7 @@ CACHES = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 NAMES = [
     {"project_name": """Größe & "Maß" 'n' {{ x }} \\ #1: $HOME""", "package_name": "zz"},
     {"project_name": "No: [x] {y} - * & ! | > % @ `z` i", "package_name": "a"},
+    {"project_name": "🚀 Ракета", "package_name": "rocket"},
     {"project_name": "i" * 60, "package_name": "i" * 60},
 ]
 
