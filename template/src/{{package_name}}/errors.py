@@ -1,6 +1,9 @@
-"""Violations of constraints that are the client's to mend become 409, by the constraint's name; others stay 500."""
+"""Errors that are the client's to mend: 409 by the name of the constraint that is violated, 422 for what is invalid."""
 
-from fastapi import FastAPI, Request
+import json
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import IntegrityError
 
@@ -13,8 +16,8 @@ def constraint_name(error: IntegrityError) -> str | None:
     return name
 
 
-async def answer_conflict(request: Request, error: Exception) -> JSONResponse:
-    """Answer 409 where the constraint is known, and raise the error again where it is not."""
+async def answer_conflict(request: Request, error: Exception) -> Response:
+    """Answer 409 where the constraint is known, and raise the error again where it is not: a 500."""
     assert isinstance(error, IntegrityError)
     name = constraint_name(error)
     if name not in CONFLICTS:
@@ -22,6 +25,15 @@ async def answer_conflict(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": CONFLICTS[name]}, status_code=409)
 
 
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """Answer 422 without repeating what was sent, as FastAPI would: it may be secret, or no valid JSON."""
+    assert isinstance(error, RequestValidationError)
+    problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
+    # Escaped to ASCII: the name of a field may hold a lone surrogate, which UTF-8 cannot.
+    return Response(json.dumps({"detail": problems}), status_code=422, media_type="application/json")
+
+
 def register(app: FastAPI) -> None:
-    """Let every route answer conflicts."""
+    """Let every route answer so."""
     app.add_exception_handler(IntegrityError, answer_conflict)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
