@@ -100,7 +100,7 @@ def test_a_broken_migration(tested: Sample, workers: str) -> None:
     outcome = tested.pytest("-n", workers)
 
     assert outcome.code != 0
-    assert outcome.output.count("create_tabel") == 1
+    assert outcome.output.count("create_tabel") == 1, outcome.output
     assert f"migrations: migrations/versions/{revision.name}:" in outcome.error
     assert len(outcome.error.splitlines()) <= 15
     assert "Traceback" not in outcome.output

@@ -119,9 +119,12 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
                 if not path.is_symlink():
                     mode = path.stat().st_mode
                     path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
-            # Another run may have been quicker; its copy is as good.
-            if not copy.exists():
+            try:
                 whole.rename(copy)
+            except OSError:
+                # Another run was quicker; its copy is as good.
+                if not copy.exists():
+                    raise
         finally:
             shutil.rmtree(whole, ignore_errors=True)
     except OSError as error:

