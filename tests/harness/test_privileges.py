@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from harness.postgres import privileges
 from harness.postgres.binaries import Binaries
+from harness.postgres.server import NoServerError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
 
@@ -65,5 +66,5 @@ def test_a_cache_that_somebody_else_could_write_to_is_not_used(cache: Path, priv
     cache.mkdir()
     os.chown(cache, 12345, 12345)
 
-    with pytest.raises(privileges.NoServerError, match="does not belong to root"):
+    with pytest.raises(NoServerError, match="does not belong to root"):
         privileges.readable(private, privileges.server_user())
