@@ -72,3 +72,15 @@ def test_suite_passes(project: Project, variant: Variant) -> None:
     assert re.search(rf"^postgres: {variant.postgres}\.\d+ from ", output, re.M), output
     assert re.search(r"^=+ \d+ passed in ", output, re.M), output
     assert "Required test coverage of 80.0% reached" in output
+
+
+def test_is_typed_with_the_docker_group(
+    render: Render, environments: Path, default_python: Path, tmp_path: Path
+) -> None:
+    """An ignore for a package that is optional would be unused once it is installed."""
+    folder = render.copy(tmp_path / "project")
+    project = synced(folder, environments / "docker", default_python)
+    project.check(UV, "sync", "--group", "docker")
+
+    assert "testcontainers" in project.check(UV, "pip", "list", "--python", environments / "docker")
+    project.check(UV, "run", "--group", "docker", "mypy")
