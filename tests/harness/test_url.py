@@ -13,6 +13,14 @@ async def test_nothing_of_the_other_database(client: AsyncClient) -> None:
     assert (await client.get("/users/1")).status_code == 404
 """
 
+UTC_TEST = """
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+async def test_time_zone(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(text("SHOW timezone")) == "UTC"
+    assert await db_session.scalar(text("SELECT 'Z' < 'a'")) is True
+"""
+
 AN_APP_WITH_ITS_OWN_SETTINGS = """
 import pytest
 from fastapi import FastAPI
@@ -112,6 +120,17 @@ def test_only_the_template_database_is_left_on_a_server_of_ones_own(sample: Samp
         names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'savepoint%'").fetchall()
     # One: the second run, of the same migrations, found it.
     assert [name.rpartition("_")[0] for (name,) in names] == ["savepoint_template"]
+
+
+def test_a_servers_own_time_zone_and_locale_do_not_count(sample: Sample, server: Server, url: str) -> None:
+    sample.write("tests/test_a.py", UTC_TEST)
+    with server.connect() as connection:
+        connection.execute("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
+        connection.execute("SELECT pg_reload_conf()")
+
+    outcome = sample.pytest(TEST_DATABASE_URL=url)
+
+    assert "1 passed" in outcome.output, outcome.output
 
 
 def test_a_role_that_may_create_databases_is_enough(sample: Sample, server: Server) -> None:

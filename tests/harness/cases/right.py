@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
+from sample.deps import get_db
 from sample.main import create_app
 from sample.models import User
 from sample.settings import Settings
@@ -162,7 +164,8 @@ async def test_a_statement_that_aborted_the_transaction_is_not_blamed_twice(db_s
 async def test_another_engine_goes_to_this_workers_database(client: AsyncClient, engine: AsyncEngine) -> None:
     """Not even the driver's own spelling of an address gets through."""
     elsewhere = create_async_engine(
-        "postgresql+asyncpg://somebody:secret@db.invalid:6543/production", connect_args={"ssl": False}
+        "postgresql+asyncpg://somebody:secret@db.invalid:6543/production",
+        connect_args={"ssl": False, "target_session_attrs": "standby"},
     )
     async with elsewhere.connect() as connection:
         name = await connection.scalar(select(func.current_database()))
@@ -170,6 +173,15 @@ async def test_another_engine_goes_to_this_workers_database(client: AsyncClient,
 
     assert str(name).startswith("savepoint_")
     assert name == engine.url.database
+
+
+async def test_an_override_that_is_left_behind(client: AsyncClient, app: FastAPI) -> None:
+    app.dependency_overrides[get_db] = lambda: None
+
+
+async def test_is_gone_in_the_next_test(client: AsyncClient, app: FastAPI) -> None:
+    assert app.dependency_overrides == {}
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
 
 
 async def test_time_zone_and_order_of_strings_are_the_harnesses(db_session: AsyncSession) -> None:
