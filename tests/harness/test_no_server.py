@@ -1,5 +1,7 @@
 """What a run says when it cannot go on: one error, at most fifteen lines, never one per test."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,18 +73,23 @@ def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
     assert len(outcome.error.splitlines()) == 1
 
 
-def test_binaries_that_make_no_server(tested: Sample, tmp_path: Path) -> None:
-    for name in ("postgres", "initdb"):
-        (tmp_path / name).write_text(USELESS)
-        (tmp_path / name).chmod(0o755)
-    # Where the server's own user may read them, if these tests run as root.
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o755)
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder that the server's own user may read, if these tests run as root; pytest's are for root alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
-    outcome = tested.pytest(POSTGRES_BIN=str(tmp_path), DOCKER_HOST="unix:///nowhere/docker.sock")
+
+def test_binaries_that_make_no_server(tested: Sample, readable: Path) -> None:
+    for name in ("postgres", "initdb"):
+        (readable / name).write_text(USELESS)
+        (readable / name).chmod(0o755)
+
+    outcome = tested.pytest(POSTGRES_BIN=str(readable), DOCKER_HOST="unix:///nowhere/docker.sock")
 
     assert outcome.code != 0
-    assert f"{tmp_path} holds 18.6, but initdb said: initdb: error: no luck" in outcome.error
+    assert f"{readable} holds 18.6, but initdb said: initdb: error: no luck" in outcome.error
 
 
 def test_a_project_without_a_major(tested: Sample) -> None:
