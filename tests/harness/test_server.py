@@ -48,6 +48,19 @@ def test_workers_share_one_server_and_have_a_database_each(sample: Sample) -> No
     assert len({database for _, database in told}) == 2
 
 
+@pytest.mark.parametrize("workers", ["0", "4"])
+def test_a_schema_that_is_built_again_is_built_once(sample: Sample, workers: str) -> None:
+    sample.write("tests/test_a.py", TELLING.replace("async def", "@pytest.mark.own_database\nasync def"))
+    revision = min((sample.folder / "migrations" / "versions").glob("*.py"))
+    counting = "def upgrade() -> None:\n    with open('built', 'a') as file:\n        file.write('x')"
+    revision.write_text(revision.read_text().replace("def upgrade() -> None:", counting))
+
+    outcome = sample.pytest("-n", workers, "--rebuild-schema")
+
+    assert "8 passed" in outcome.output, outcome.output
+    assert (sample.folder / "built").read_text() == "x"
+
+
 def test_two_runs_at_once_do_not_meet(sample: Sample) -> None:
     sample.write("tests/test_a.py", TELLING)
 

@@ -1,6 +1,10 @@
 """TEST_DATABASE_URL: a server that is named is used or refused, and what it holds stays as it is."""
 
+import subprocess
+from dataclasses import replace
+
 import pytest
+from harness.databases import Databases
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
@@ -120,6 +124,54 @@ def test_only_the_template_database_is_left_on_a_server_of_ones_own(sample: Samp
         names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'savepoint%'").fetchall()
     # One: the second run, of the same migrations, found it.
     assert [name.rpartition("_")[0] for (name,) in names] == ["savepoint_template"]
+
+
+def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: str) -> None:
+    sample.write(
+        "tests/test_a.py",
+        A_TEST.replace("async def", "@pytest.mark.own_database\nasync def").replace(
+            "from httpx", "import pytest\nfrom httpx"
+        ),
+    )
+    environment = {**sample.env, "TEST_DATABASE_URL": url}
+
+    runs = [
+        subprocess.Popen(command, cwd=sample.folder, env=environment, stdout=subprocess.PIPE, text=True)
+        for command in [sample.command("--rebuild-schema", "-n", "2")] * 3
+    ]
+
+    for run in runs:
+        output, _ = run.communicate(timeout=300)
+        assert "2 passed" in output, output
+
+
+def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Server, url: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE savepoint_template_unfinished")
+
+    outcome = sample.pytest(TEST_DATABASE_URL=url)
+
+    assert "2 passed" in outcome.output, outcome.output
+    with server.connect() as connection:
+        query = "SELECT count(*) FROM pg_database WHERE datname = 'savepoint_template_unfinished'"
+        assert connection.execute(query).fetchone() == (0,)
+
+
+def test_a_worker_drops_what_is_its_own(server: Server) -> None:
+    first, tenth = Databases(server, "abcd_gw1"), Databases(server, "abcd_gw10")
+    tenth.create_empty()
+    # As on a server that outlives the run.
+    first.server = replace(server, rung="url")
+
+    first.create_empty()
+    first.close()
+
+    with server.connect() as connection:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, 'savepoint_abcd')"
+        assert connection.execute(query).fetchall() == [("savepoint_abcd_gw10_1",)]
+    tenth.drop("savepoint_abcd_gw10_1")
+    tenth.close()
 
 
 def test_a_servers_own_time_zone_and_locale_do_not_count(sample: Sample, server: Server, url: str) -> None:

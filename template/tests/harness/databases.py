@@ -21,6 +21,7 @@ PREFIX = "savepoint_"
 TEMPLATE_PREFIX = "savepoint_template_"
 
 WEEK = timedelta(days=7)
+TEMPLATE = "SELECT datistemplate, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
 ALL_DATABASES = """
     SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(datname, %s)
 """
@@ -49,6 +50,7 @@ class Databases:
     def __init__(self, server: Server, owner: str) -> None:
         self.server = server
         self.prefix = f"{PREFIX}{owner}"
+        self._run_id = owner.partition("_")[0]
         self._admin = server.connect()
         self._count = 0
         self._lock(self.prefix)
@@ -56,7 +58,8 @@ class Databases:
     def close(self) -> None:
         """Drop what this worker made, if its server outlives the run, and give up its lock."""
         if self.server.rung == "url":
-            for name in self._names(self.prefix):
+            # With the underscore: gw1 would otherwise take what belongs to gw10.
+            for name in self._names(f"{self.prefix}_"):
                 self.drop(name)
         self._admin.close()
 
@@ -67,8 +70,13 @@ class Databases:
     def clone(self, template: str) -> str:
         """Make a copy of the database `template`, which nobody may be connected to; returns its name."""
         name = self._next_name()
-        # FILE_COPY: 12 ms against 22 ms for WAL_LOG on tmpfs, since it copies files instead of logging pages.
-        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        # Shared, so that clones may be made side by side, and none while somebody builds the template again.
+        self._one("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", template)
+        try:
+            # FILE_COPY: 12 ms against 22 ms for WAL_LOG on tmpfs, since it copies files instead of logging pages.
+            self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        finally:
+            self._one("SELECT pg_advisory_unlock_shared(hashtextextended(%s, 0))", template)
         self._set_time_zone(name)
         return name
 
@@ -87,15 +95,21 @@ class Databases:
 
         It is sealed when the block ends, and dropped if the block fails: a template database is whole, or it is not
         there.
+
+        Args:
+            rebuild: make it again, unless this run has done so already.
         """
         self._lock(name)
         try:
-            is_sealed = self._one("SELECT datistemplate FROM pg_database WHERE datname = %s", name)
-            if is_sealed and not rebuild:
+            row = self._admin.execute(TEMPLATE, (name,)).fetchone()
+            is_there, is_sealed, comment = (False, False, None) if row is None else (True, *row)
+            is_of_this_run = comment is not None and comment.endswith(f"built by {self._run_id}")
+            if is_sealed and (is_of_this_run or not rebuild):
                 yield False
-                self._mark_as_used(name)
+                if not is_of_this_run:
+                    self._mark_as_used(name)
                 return
-            if is_sealed is not None:
+            if is_there:
                 self.drop(name)
             self._create(name)
             try:
@@ -104,7 +118,7 @@ class Databases:
                 self.drop(name)
                 raise
             self._run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", name)
-            self._mark_as_used(name)
+            self._mark_as_used(name, f", built by {self._run_id}")
         finally:
             self._unlock(name)
 
@@ -113,7 +127,8 @@ class Databases:
         for name, last_used in self._admin.execute(ALL_DATABASES, (PREFIX,)).fetchall():
             if name.startswith(TEMPLATE_PREFIX):
                 lock = name
-                is_over = last_used is not None and last_used < f"last used {_today() - WEEK}"
+                # Without a word it was never sealed; whoever is building one holds its lock.
+                is_over = last_used is None or last_used < f"last used {_today() - WEEK}"
             else:
                 lock = "_".join(name.split("_")[:3])
                 is_over = lock != self.prefix
@@ -139,8 +154,8 @@ class Databases:
         query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
         return [name for (name,) in self._admin.execute(query, (prefix,))]
 
-    def _mark_as_used(self, name: str) -> None:
-        self._run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}'", name)
+    def _mark_as_used(self, name: str, more: str = "") -> None:
+        self._run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}{more}'", name)
 
     def _unlock(self, name: str) -> None:
         self._one("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
