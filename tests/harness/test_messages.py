@@ -37,6 +37,8 @@ def test_a_column_without_a_migration(sample: Sample, workers: str) -> None:
 
     assert "10 failed" in outcome.output, outcome.output
     assert outcome.output.count("10 failed because the database has no such column or table") == 1
+    # Below pytest's list of what failed, where it is seen.
+    assert "FAILED" not in outcome.output.partition("10 failed because")[2]
     # Each failure shows the test and the route, and no frame of a library.
     assert outcome.output.count("src/sample/users.py:") == 10
     assert "site-packages" not in outcome.output
@@ -65,6 +67,35 @@ def test_a_downgrade_that_leaves_something_behind(sample: Sample) -> None:
     assert failed(outcome) == {"test_migrations_go_up_down_and_up_again"}
     assert "a downgrade to base leaves this behind (+)" in outcome.output
     assert "+ relation public.users: table heap" in outcome.output
+
+
+def test_a_downgrade_that_does_not_run(sample: Sample) -> None:
+    revision = min((sample.folder / "migrations" / "versions").glob("*.py"))
+    revision.write_text(revision.read_text().replace('op.drop_table("users")', 'op.drop_table("user")'))
+
+    outcome = sample.checks()
+
+    assert failed(outcome) == {"test_migrations_go_up_down_and_up_again"}
+    [error] = re.findall(r"^a downgrade does not run: .*$", outcome.output, re.M)
+    assert f"migrations/versions/{revision.name}:" in error
+    assert 'table "user" does not exist' in outcome.output
+    assert len(outcome.output.splitlines()) < 30
+
+
+FORGOTTEN = """
+from httpx import AsyncClient
+async def test_health(client: AsyncClient) -> None:
+    client.get("/health")
+"""
+
+
+def test_a_coroutine_that_nobody_awaited(sample: Sample) -> None:
+    sample.write("tests/test_a.py", FORGOTTEN)
+
+    outcome = sample.pytest()
+
+    assert "1 failed" in outcome.output, outcome.output
+    assert "coroutine 'AsyncClient.get' was never awaited" in outcome.output
 
 
 def test_two_heads(sample: Sample) -> None:

@@ -113,6 +113,47 @@ def test_a_broken_migration(tested: Sample, workers: str) -> None:
     assert "Traceback" not in outcome.output
 
 
+REVISION = '"""New"""\nrevision = "{id}"\ndown_revision = {down!r}\n{more}\ndef upgrade(): ...\ndef downgrade(): ...\n'
+
+UNREADABLE = {
+    "no Python": (
+        {"id": "0002", "down": "0001", "more": "def broken(:"},
+        "migrations/versions/new.py:4: SyntaxError: ",
+    ),
+    "an import that fails": (
+        {"id": "0002", "down": "0001", "more": "import nonesuch"},
+        "migrations/versions/new.py:4, in <module>: ModuleNotFoundError: No module named 'nonesuch'",
+    ),
+    "after one that is not there": (
+        {"id": "0002", "down": "nonesuch", "more": ""},
+        "Revision nonesuch referenced from nonesuch -> 0002 (head), New is not present",
+    ),
+    "an id that is taken": ({"id": "0001", "down": None, "more": ""}, "Revision 0001 is present more than once"),
+}
+
+
+@pytest.mark.parametrize(("revision", "words"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_revision_that_alembic_cannot_read(tested: Sample, revision: dict[str, str | None], words: str) -> None:
+    tested.write("migrations/versions/new.py", REVISION.format(**revision))
+
+    outcome = tested.pytest()
+
+    assert outcome.code != 0
+    assert f"migrations: {words}" in outcome.error
+    assert len(outcome.error.splitlines()) <= 3
+    assert "Traceback" not in outcome.output
+
+
+def test_a_module_of_the_project_that_a_revision_imports(tested: Sample) -> None:
+    tested.write("src/sample/broken.py", "def broken(:\n")
+    more = "def later():\n    from sample import broken\n"
+    tested.write("migrations/versions/new.py", REVISION.format(id="0002", down="0001", more=more))
+
+    outcome = tested.pytest()
+
+    assert "migrations: src/sample/broken.py:1: SyntaxError: " in outcome.error
+
+
 LIFESPAN = """
 import asyncio
 from collections.abc import AsyncIterator

@@ -21,7 +21,7 @@ def imported_files(folder: Path, root: Path) -> list[Path]:
 
 
 def _imports_of(path: Path, root: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(path.read_bytes(), path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _files_of(alias.name, root)

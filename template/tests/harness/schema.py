@@ -15,7 +15,7 @@ import sqlalchemy
 
 from .databases import TEMPLATE_PREFIX, Databases, WorkerDatabase
 from .imports import imported_files
-from .migrations import MigrationError, Migrations
+from .migrations import MigrationError, Migrations, as_migration_error
 from .postgres.server import Server
 from .redirect import Redirect
 from .server import run_id, stop_run, worker_id
@@ -48,8 +48,8 @@ def template_database(
     pytestconfig: pytest.Config, postgres: Server, databases: Databases, migrations: Migrations
 ) -> str:
     """The name of the sealed database that holds the schema at head and not one row that a migration did not write."""
-    name = TEMPLATE_PREFIX + schema_hash(postgres, migrations, pytestconfig.rootpath)
     try:
+        name = TEMPLATE_PREFIX + schema_hash(postgres, migrations, pytestconfig.rootpath)
         with databases.template(name, rebuild=pytestconfig.getoption("rebuild_schema")) as has_to_be_built:
             if has_to_be_built:
                 migrations.upgrade(name)
@@ -83,7 +83,9 @@ def schema_hash(server: Server, migrations: Migrations, root: Path) -> str:
         path for path in migrations.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
     digest = hashlib.sha256()
-    for path in [root / "alembic.ini", *revisions, *imported_files(migrations.folder / "versions", root)]:
+    with as_migration_error(root):
+        imported = imported_files(migrations.folder / "versions", root)
+    for path in [root / "alembic.ini", *revisions, *imported]:
         content = path.read_bytes()
         # Lengths keep the end of one file apart from the start of the next.
         digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)

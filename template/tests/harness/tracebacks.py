@@ -25,9 +25,10 @@ def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
     seen.add(id(error))
     for part in getattr(error, "exceptions", ()):
         _shorten(part, root, seen)
-    if error.__cause__ is not None and not _shorten(error.__cause__, root, seen):
+    cause, context = error.__cause__, error.__context__
+    if cause is not None and not _shorten(cause, root, seen) and _says_the_same(error, cause):
         error.__cause__ = None
-    if error.__context__ is not None and not _shorten(error.__context__, root, seen):
+    if context is not None and not _shorten(context, root, seen) and _says_the_same(error, context):
         error.__suppress_context__ = error.__cause__ is None
     frames = _frames(error.__traceback__)
     if not any(is_of_project(path, root) for path, _ in frames):
@@ -38,6 +39,10 @@ def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
             # What pytest looks for in a frame, among its local names and its global ones.
             names["__tracebackhide__"] = True
     return True
+
+
+def _says_the_same(error: BaseException, cause: BaseException) -> bool:
+    return str(cause) in str(error)
 
 
 def _frames(traceback: TracebackType | None) -> list[tuple[Path, dict[str, object]]]:

@@ -3,6 +3,8 @@
 The check of the models and the migrations says which; among sixty failures it would be overlooked.
 """
 
+from collections.abc import Generator
+
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -32,7 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Counter(), "savepoint_undefined")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    # Below pytest's own list of the failed tests, which scrolls everything above it away.
+    yield
     counter = config.pluginmanager.get_plugin("savepoint_undefined")
     if counter is not None and counter.count:
         terminalreporter.write_line(
