@@ -15,7 +15,7 @@ from .lifespan import LifespanError, RunningApp
 from .places import places
 from .savepoint import OUTER_TRANSACTION
 from .server import stop_run
-from .transaction import IsolationError
+from .transaction import IsolationError, OuterTransaction
 
 MARK = "own_database: give this test a database of its own, with real commits and as many connections as it likes."
 
@@ -75,7 +75,13 @@ def pytest_runtest_makereport(
         outer.is_reported = True
         report.outcome = "failed"
         report.longrepr = "\n\n".join([outer.violations[0], *_what_followed(item, call, report)])
+    elif outer is not None and report.failed and (why := _why(outer, call)) is not None:
+        report.longrepr = f"{why}\n\n{report.longreprtext}"
     return report
+
+
+def _why(outer: OuterTransaction, call: pytest.CallInfo[None]) -> str | None:
+    return None if call.excinfo is None else outer.explanation_of(call.excinfo.value)
 
 
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from .databases import Databases, WorkerDatabase
+from .fresh import FreshSession
 from .postgres.server import Server
 from .redirect import Redirect
 
@@ -38,23 +40,24 @@ async def own_engine(
     engine = create_async_engine(own_database.url)
     redirect.exempt(engine)
     bind_before = session_factory.kw.get("bind")
-    await _empty_pool_of(bind_before)
+    await redirect.empty_pools()
     session_factory.configure(bind=engine)
     yield engine
     session_factory.configure(bind=bind_before)
-    await _empty_pool_of(bind_before)
+    await redirect.empty_pools()
+    assert isinstance(engine.pool, AsyncAdaptedQueuePool)
+    in_use = engine.pool.checkedout()
     await engine.dispose()
-
-
-async def _empty_pool_of(bind: object) -> None:
-    if isinstance(bind, AsyncEngine):
-        await bind.dispose()
+    if in_use:
+        pytest.fail(
+            f"the test has ended, and {in_use} of its connections are still in use. Await the task that uses them, or "
+            "cancel it and then await it, before the test returns; or close the session.",
+            pytrace=False,
+        )
 
 
 @pytest.fixture
 async def own_session(anyio_backend: str, own_engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     """The test's session on its own database: what it commits is committed."""
-    async with AsyncSession(
-        own_engine, expire_on_commit=False, execution_options={"populate_existing": True}
-    ) as session:
+    async with FreshSession(own_engine, expire_on_commit=False) as session:
         yield session

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -33,6 +33,7 @@ class Redirect:
     def __init__(self) -> None:
         self._database: URL | None = None
         self._harness_dialects: WeakSet[Dialect] = WeakSet()
+        self._engines: WeakSet[Engine] = WeakSet()
 
     @contextmanager
     def to(self, database: URL) -> Iterator[None]:
@@ -46,6 +47,19 @@ class Redirect:
     def exempt(self, engine: AsyncEngine) -> None:
         """Let one of the harness's own engines connect to the address it was made with."""
         self._harness_dialects.add(engine.sync_engine.dialect)
+
+    async def empty_pools(self) -> None:
+        """Close the idle connections of the application's engines: their next ones go where `to` sends them."""
+        for engine in list(self._engines):
+            if engine.dialect.is_async:
+                await AsyncEngine(engine).dispose()
+            else:
+                engine.dispose()
+
+    def engine_connect(self, connection: Connection) -> None:
+        """Listen to SQLAlchemy's event of that name."""
+        if connection.dialect.name == "postgresql" and connection.dialect not in self._harness_dialects:
+            self._engines.add(connection.engine)
 
     def do_connect(self, dialect: Dialect, record: object, args: list[Any], options: dict[str, Any]) -> None:
         """Listen to SQLAlchemy's event of that name; databases other than PostgreSQL are left alone."""
@@ -71,10 +85,13 @@ REDIRECT = pytest.StashKey[Redirect]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REDIRECT] = redirect = Redirect()
     event.listen(Engine, "do_connect", redirect.do_connect)
+    event.listen(Engine, "engine_connect", redirect.engine_connect)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    event.remove(Engine, "do_connect", config.stash[REDIRECT].do_connect)
+    redirect = config.stash[REDIRECT]
+    event.remove(Engine, "do_connect", redirect.do_connect)
+    event.remove(Engine, "engine_connect", redirect.engine_connect)
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from .databases import WorkerDatabase
+from .fresh import FreshSession
 from .redirect import Redirect
 from .transaction import OuterTransaction
 
 OUTER_TRANSACTION = pytest.StashKey[OuterTransaction]()
 
 
-class SavepointSession(AsyncSession):
+class SavepointSession(FreshSession):
     """The test's session: what it commits, the application sees, and the rollback at the end still takes."""
 
     async def commit(self) -> None:
@@ -65,6 +66,10 @@ async def savepoint_connection(
 
 async def _end(connection: AsyncConnection, outer: OuterTransaction) -> str | None:
     """Roll the test back; returns what is wrong with how it ended, unless that has been said already."""
+    if connection.invalidated:
+        # With the connection went the transaction, and all that was in it.
+        outer.let_go()
+        return None
     if outer.violations:
         # Tasks that were refused may have left others in the middle of a statement.
         await _abandon(connection, outer)
@@ -109,7 +114,6 @@ async def savepoint_session(
         savepoint_connection,
         join_transaction_mode="rollback_only",
         expire_on_commit=False,
-        execution_options={"populate_existing": True},
     ) as session:
         request.node.stash[OUTER_TRANSACTION].join(session.sync_session)
         # Joined before the application opens its first savepoint.

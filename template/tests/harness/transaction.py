@@ -9,9 +9,10 @@ that the test reports.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, TextClause, event
+from sqlalchemy.exc import InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 OWN_DATABASE = (
@@ -24,13 +25,27 @@ class IsolationError(Exception):
     """The test did what one transaction on one connection cannot hold."""
 
 
+HAS_ENDED = (
+    "the test's transaction has ended, and a new one would commit for real. What ended it was `db_session.rollback()`, "
+    "or a flush of db_session that failed. Wrap what is expected to fail, inside `pytest.raises`, in "
+    "`async with db_session.begin_nested():`."
+)
+CUT = "a statement was cancelled while it ran, and that cuts its connection, the only one there is. " + OWN_DATABASE
+ISOLATION_LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE
+
+# The first words of SQL that is given as text and only reads; after WITH, anything may come.
+READS = ("select", "show", "explain", "values", "table")
+
+
 @dataclass
 class Savepoint:
-    """One that is open, in the order of opening."""
+    """One that is open, in the order of opening; `session` opened it, and another has committed inside it or not."""
 
     name: str
     task: asyncio.Task[Any] | None
+    session: Session | None = None
     by_test: bool = False
+    holds_anothers_commit: bool = False
 
 
 class OuterTransaction:
@@ -47,6 +62,7 @@ class OuterTransaction:
         self.ended = False
         self.is_reported = False
         self._connection = connection
+        self._test_session: Session | None = None
         self._open: list[Savepoint] = []
         self._count = 0
         self._listeners: list[tuple[Any, str, Any]] = []
@@ -54,10 +70,11 @@ class OuterTransaction:
         self._transaction = connection.begin()
         for name in ("begin", "commit", "rollback", "savepoint", "release_savepoint", "rollback_savepoint"):
             self._listen(self._connection, name, getattr(self, f"_on_{name}"))
+        self._listen(Session, "after_begin", self._on_session_begin)
 
     def join(self, session: Session) -> None:
         """Hold the test's own session to the rules; to be called before its first statement."""
-        self._listen(session, "after_begin", self._on_session_begin)
+        self._test_session = session
         self._listen(session, "before_flush", self._on_flush)
         self._listen(session, "do_orm_execute", self._on_execute)
 
@@ -71,6 +88,17 @@ class OuterTransaction:
             "Await that task, or cancel it and then await it, before the test returns; or close the session."
         )
         return self.violations[-1]
+
+    def explanation_of(self, error: BaseException) -> str | None:
+        """What to do about an error of SQLAlchemy's that an application would not get, since it has other
+        connections."""
+        if isinstance(error, PendingRollbackError) and self._connection.invalidated:
+            return CUT
+        if isinstance(error, PendingRollbackError) and self.ended:
+            return HAS_ENDED
+        if isinstance(error, InvalidRequestError) and "isolation_level may not be altered" in str(error):
+            return ISOLATION_LEVEL
+        return None
 
     def let_go(self) -> None:
         """Stop watching."""
@@ -88,18 +116,14 @@ class OuterTransaction:
         event.listen(target, name, function)
         self._listeners.append((target, name, function))
 
-    def _refuse(self, message: str) -> None:
+    def _refuse(self, message: str) -> NoReturn:
         self.violations.append(message)
         raise IsolationError(message)
 
     # The connection. SQLAlchemy calls these before it sends the statement, so what they refuse has not happened.
 
     def _on_begin(self, connection: Connection) -> None:
-        self._refuse(
-            "the test's transaction has ended, and a new one would commit for real. What ended it was "
-            "`db_session.rollback()`, or a flush of db_session that failed. Wrap what is expected to fail, inside "
-            "`pytest.raises`, in `async with db_session.begin_nested():`."
-        )
+        self._refuse(HAS_ENDED)
 
     def _on_commit(self, connection: Connection) -> None:
         self._refuse(
@@ -124,34 +148,42 @@ class OuterTransaction:
         self._open.append(Savepoint(name, task))
 
     def _on_release_savepoint(self, connection: Connection, name: str, context: None) -> None:
-        self._close(name)
+        closed = self._close(name)
+        if self._open and not self._open[-1].by_test:
+            self._open[-1].holds_anothers_commit |= (
+                closed.holds_anothers_commit or closed.session is not self._open[-1].session
+            )
 
     def _on_rollback_savepoint(self, connection: Connection, name: str, context: None) -> None:
         # A rollback that cleans up after a refusal is let through: one error is enough.
-        if not self.violations:
-            self._close(name)
+        if not self.violations and self._close(name).holds_anothers_commit:
+            self._refuse(
+                "a session was rolled back, and took along what another session had committed while it was open: in "
+                "production, that would have stayed. " + OWN_DATABASE
+            )
 
-    def _close(self, name: str) -> None:
-        if self._open and self._open[-1].name == name:
-            self._open.pop()
-            return
-        self._refuse(
-            "sessions end out of order: one was committed or closed while a session that was opened after it is still "
-            "open, and would have taken its rows along. " + OWN_DATABASE
-        )
+    def _close(self, name: str) -> Savepoint:
+        if not self._open or self._open[-1].name != name:
+            self._refuse(
+                "sessions end out of order: one was committed or closed while a session that was opened after it is "
+                "still open, and would have taken its rows along. " + OWN_DATABASE
+            )
+        return self._open.pop()
 
-    # The test's session.
+    # The sessions.
 
     def _on_session_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        # Comes right after the SAVEPOINT of `db_session.begin_nested()`, the only one that this session makes.
-        if transaction.nested and self._open:
-            self._open[-1].by_test = True
+        # Comes right after the SAVEPOINT, if the session has made one: the test's does so for `begin_nested()` alone.
+        if self._open and self._open[-1].session is None and (session is not self._test_session or transaction.nested):
+            self._open[-1].session = session
+            self._open[-1].by_test = session is self._test_session
 
     def _on_flush(self, session: Session, context: object, instances: object) -> None:
         self._refuse_write()
 
     def _on_execute(self, state: ORMExecuteState) -> None:
-        if not state.is_select:
+        is_read = isinstance(state.statement, TextClause) and state.statement.text.lstrip().lower().startswith(READS)
+        if not (state.is_select or is_read):
             self._refuse_write()
 
     def _refuse_write(self) -> None:

@@ -106,6 +106,59 @@ async def test_a_task_that_outlives_its_test(session_factory: SessionFactory) ->
         break
 
 
+async def test_a_commit_inside_a_session_that_is_rolled_back(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        session.add(User(email="outer@example.com"))
+        await session.flush()
+        async with session_factory() as audit:
+            audit.add(User(email="audit@example.com"))
+            await audit.commit()
+        await session.rollback()
+
+
+async def test_reading_after_a_statement_that_was_cancelled(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with session_factory() as session, asyncio.timeout(0.1):
+            await session.execute(text("SELECT pg_sleep(60)"))
+
+    await db_session.execute(text("SELECT 1"))
+
+
+async def test_a_task_group_of_sessions(session_factory: SessionFactory) -> None:
+    async def read() -> None:
+        async with session_factory() as session:
+            await session.execute(text("SELECT pg_sleep(1)"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        group.create_task(read())
+
+
+async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:
+    db_session.add(User(email="ada@example.com"))
+    await db_session.commit()
+    db_session.add(User(email="ada@example.com"))
+    with pytest.raises(IntegrityError):
+        await db_session.flush()
+
+    db_session.add(User(email="grace@example.com"))
+    await db_session.flush()
+
+
+async def test_another_isolation_level(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+
+
+@pytest.mark.own_database
+async def test_a_connection_of_a_database_of_its_own_that_is_kept(session_factory: SessionFactory) -> None:
+    session = session_factory()
+    await session.execute(text("SELECT 1"))
+    globals()["kept"] = session
+
+
 async def test_after_it_all_is_well(client: AsyncClient) -> None:
     """Passes: the connections of the tests above are not handed on."""
     assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201

@@ -1,6 +1,7 @@
 """What is right in a savepoint test, and has to pass."""
 
 import asyncio
+import contextlib
 
 import pytest
 from fastapi import FastAPI
@@ -12,6 +13,8 @@ from sample.settings import Settings
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from tests.harness import RunningApp
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -94,6 +97,62 @@ async def test_an_update_of_the_application_is_read_not_remembered(
     assert user.email == "new@example.com"
 
 
+async def test_a_row_is_read_anew_by_its_key_too(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    user = User(email="old@example.com")
+    db_session.add(user)
+    await db_session.commit()
+
+    async with session_factory() as session:
+        (await session.get_one(User, user.id)).email = "new@example.com"
+        await session.commit()
+    assert (await db_session.get_one(User, user.id)).email == "new@example.com"
+
+    async with session_factory() as session:
+        await session.delete(await session.get_one(User, user.id))
+        await session.commit()
+    assert await db_session.get(User, user.id) is None
+
+
+async def test_sql_that_reads_while_a_session_of_the_application_is_open(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        session.add(User(email="ada@example.com"))
+        await session.flush()
+        assert await db_session.scalar(text("  SELECT count(*) FROM users")) == 1
+        await session.commit()
+
+
+async def test_nested_transactions_of_one_session_roll_back_together(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        async with session.begin_nested():
+            session.add(User(email="lost@example.com"))
+        await session.rollback()
+
+    assert await users(db_session) == []
+
+
+async def test_a_rollback_of_the_test_takes_what_the_application_committed(
+    client: AsyncClient, db_session: AsyncSession
+) -> None:
+    with contextlib.suppress(ZeroDivisionError):
+        async with db_session.begin_nested():
+            # SQLAlchemy sends a session's SAVEPOINT with its first statement.
+            assert await users(db_session) == []
+            await client.post("/users", json={"email": "ada@example.com"})
+            raise ZeroDivisionError
+
+    assert await users(db_session) == []
+
+
+async def test_a_statement_that_is_cancelled_at_the_end(session_factory: SessionFactory) -> None:
+    with pytest.raises(TimeoutError):
+        async with session_factory() as session, asyncio.timeout(0.1):
+            await session.execute(text("SELECT pg_sleep(60)"))
+
+
 async def test_an_expected_failure_in_a_nested_transaction(client: AsyncClient, db_session: AsyncSession) -> None:
     db_session.add(User(email="ada@example.com"))
     await db_session.commit()
@@ -173,6 +232,22 @@ async def test_another_engine_goes_to_this_workers_database(client: AsyncClient,
 
     assert str(name).startswith("savepoint_")
     assert name == engine.url.database
+
+
+@pytest.fixture
+async def replica(running_app: RunningApp) -> AsyncEngine:
+    """A second engine of the application's, as for a replica; it outlives the test that makes it."""
+    engine = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+    replica: AsyncEngine = running_app.state.setdefault("replica", engine)
+    return replica
+
+
+@pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database), "savepoint again"])
+async def test_a_second_engine_goes_where_the_test_is(
+    client: AsyncClient, engine: AsyncEngine, replica: AsyncEngine, mode: str
+) -> None:
+    async with replica.connect() as connection:
+        assert await connection.scalar(select(func.current_database())) == engine.url.database
 
 
 async def test_an_override_that_is_left_behind(client: AsyncClient, app: FastAPI) -> None:
