@@ -3,7 +3,7 @@
 The check of the models and the migrations says which; among sixty failures it would be overlooked.
 """
 
-from collections.abc import Generator
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -35,9 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> Generator[None, None, None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
     # Below pytest's own list of the failed tests, which scrolls everything above it away.
     yield
     counter = config.pluginmanager.get_plugin("savepoint_undefined")
