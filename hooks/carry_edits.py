@@ -1,0 +1,130 @@
+"""Carries a user's edits of a file over to where a version of the template has moved it.
+
+    carry_edits.py moved <old> <new>          the edits are merged, three ways, into <new>
+    carry_edits.py gone <old> [<see> …]       removed, or split into others: an edited file is kept as <old>.yours
+
+Copier runs it in the project, from `_migrations` in copier.yml, at stage `after`: the new files are there, the old one
+is deleted, and the commit that the update began with has it still. `README.md` beside this file says why.
+Standard library alone, since it runs in Copier's own environment. Running it twice changes nothing.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parents[1]
+
+# As Copier names the sides of a conflict.
+LABELS = ("before updating", "last update", "after updating")
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The same file in the project before the update (`mine`) and as the template had it then (`base`)."""
+
+    mine: bytes | None
+    base: bytes | None
+
+
+def moved(old: str, new: str) -> str:
+    """Bring the edits of `old` into `new`; returns a line that says what was done."""
+    versions, target = _versions(old), Path(new)
+    if versions.mine is None:
+        target.unlink(missing_ok=True)
+        return f"{old} is {new} now. Your project had none, so it is left out."
+    if versions.mine == versions.base:
+        return f"{old} is {new} now."
+    pristine = _in_template(os.environ["VERSION_TO"], new)
+    if versions.base is None or pristine is None or not target.exists():
+        return _keep(old, versions.mine, f"is {new} now")
+    merged, has_conflicts = _merge(versions.mine, versions.base, pristine)
+    if target.read_bytes() != pristine:
+        # Merged by an earlier run, or a file of the user's that had this name already.
+        return f"{old} is {new} now." if target.read_bytes() == merged else _keep(old, versions.mine, f"is {new} now")
+    target.write_bytes(merged)
+    if not has_conflicts:
+        return f"{old} is {new} now, with your edits."
+    _mark_as_unmerged(new, versions.base, versions.mine, pristine)
+    return f"{old} is {new} now. CONFLICT: you and the template have changed the same lines; look for <<<<<<< in it."
+
+
+def gone(old: str, see: list[str]) -> str:
+    """Keep an edited `old` beside its successors; returns a line that says what was done."""
+    versions = _versions(old)
+    became = f"is now part of {' and '.join(see)}" if see else "is no longer needed"
+    if versions.mine is None or versions.mine == versions.base:
+        return f"{old} {became}."
+    return _keep(old, versions.mine, became)
+
+
+def _keep(old: str, mine: bytes, became: str) -> str:
+    kept = Path(f"{old}.yours")
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(mine)
+    return f"{old} {became}. Yours is in {kept}: move your edits over, then delete it."
+
+
+def _versions(old: str) -> Versions:
+    return Versions(_show(Path.cwd(), f"HEAD:./{old}"), _in_template(os.environ["VERSION_FROM"], old))
+
+
+def _in_template(version: str, path: str) -> bytes | None:
+    """A file as a version of the template renders it, None where that depends on answers or there is none."""
+    listed = _git(TEMPLATE, "ls-tree", "-r", "-z", "--name-only", version, "template/")
+    for name in (listed or b"").decode().split("\0"):
+        # A feature that can be off stands in the file's name: {% if payments %}stripe.py{% endif %}.
+        if re.sub(r"{%.*?%}", "", name) == f"template/{path}":
+            return _show(TEMPLATE, f"{version}:{name}")
+    return None
+
+
+def _show(folder: Path, what: str) -> bytes | None:
+    return _git(folder, "show", what)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _merge(mine: bytes, base: bytes, new: bytes) -> tuple[bytes, bool]:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("mine", "base", "new")]
+        for path, content in zip(paths, (mine, base, new), strict=True):
+            path.write_bytes(content)
+        labels = [argument for label in LABELS for argument in ("-L", label)]
+        done = subprocess.run(["git", "merge-file", "-p", *labels, *paths], capture_output=True, check=False)
+    # The number of conflicts, at most 127; above, it has failed.
+    if not 0 <= done.returncode <= 127:
+        raise SystemExit(f"git merge-file: {done.stderr.decode().strip()}")
+    return done.stdout, done.returncode > 0
+
+
+def _mark_as_unmerged(path: str, base: bytes, mine: bytes, new: bytes) -> None:
+    """As after a merge: `git status` names the file, and `git commit` refuses until it has been added."""
+    prefix = (_git(Path.cwd(), "rev-parse", "--show-prefix") or b"").decode().rstrip("\n")
+    lines = [f"0 {'0' * 40}\t{prefix}{path}"]
+    for stage, content in ((1, base), (2, mine), (3, new)):
+        command = ["git", "hash-object", "-w", "--stdin"]
+        blob = subprocess.run(command, input=content, capture_output=True, check=True).stdout.decode().strip()
+        lines.append(f"100644 {blob} {stage}\t{prefix}{path}")
+    subprocess.run(["git", "update-index", "--index-info"], input="\n".join(lines).encode(), check=True)
+
+
+def main(arguments: list[str]) -> str:
+    """Do what was asked; returns the line to print."""
+    match arguments:
+        case ["moved", old, new]:
+            return moved(old, new)
+        case ["gone", old, *see]:
+            return gone(old, see)
+    raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    print(main(sys.argv[1:]))
