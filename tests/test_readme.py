@@ -11,11 +11,12 @@ import pytest
 
 from tests import interpreters
 from tests.environment import TIMEOUT, UV, clean
+from tests.pages import shell_blocks
 from tests.rendering import ROOT
 
 
 def commands() -> list[str]:
-    return re.findall(r"^```sh\n(.*?)```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    return shell_blocks((ROOT / "README.md").read_text(), "## Try it")
 
 
 def test_two_commands_stand_near_the_top() -> None:
