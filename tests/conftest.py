@@ -53,6 +53,12 @@ def environments(shared: Path, worker_id: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def environment(environments: Path) -> Path:
+    """This worker's environment of the oldest Python, which whoever uses it syncs first."""
+    return environments / interpreters.OLDEST
+
+
+@pytest.fixture(scope="session")
 def default_python() -> Path:
     """The oldest interpreter that is supported."""
     python = interpreters.found(interpreters.OLDEST)

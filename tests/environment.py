@@ -72,7 +72,9 @@ class Project:
         return done.stdout
 
 
-def synced(folder: Path, environment: Path, python: Path, postgres_bin: Path | None = None) -> Project:
+def synced(
+    folder: Path, environment: Path, python: Path, postgres_bin: Path | None = None, **variables: str
+) -> Project:
     """A render with what it declares installed, and nothing else, in an environment that several may use in turn."""
     env = clean(os.environ) | {
         "UV_PROJECT_ENVIRONMENT": str(environment),
@@ -81,6 +83,7 @@ def synced(folder: Path, environment: Path, python: Path, postgres_bin: Path | N
         # What mypy has learned of the dependencies serves the next project in this environment.
         "MYPY_CACHE_DIR": f"{environment}-mypy",
         "UV_NO_PROGRESS": "1",
+        **variables,
     }
     if postgres_bin:
         env["POSTGRES_BIN"] = str(postgres_bin)

@@ -14,8 +14,8 @@ from pytest_copie.plugin import Copie
 
 ROOT = Path(__file__).parents[1]
 
-# What a render reads. Not the whole tree: a test that is edited makes no other template.
-_PARTS = ["copier.yml", "template", "hooks"]
+# What a render or an update reads. Not the whole tree: a test that is edited makes no other template.
+_PARTS = ["copier.yml", "template", "hooks", "CHANGELOG.md"]
 
 
 @contextmanager
@@ -29,15 +29,20 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 def snapshot(target: Path) -> Path:
     """The template as it stands here, committed or not, as the one commit of a repository of its own."""
+    copy_working_tree(target)
+    git(target, "init", "--quiet", "--initial-branch=main")
+    git(target, "add", "--all", "--force")
+    git(target, "commit", "--quiet", "--message=The template under test")
+    return target
+
+
+def copy_working_tree(target: Path) -> None:
+    """What a render or an update reads, committed or not, copied into a folder."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_PARTS)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():  # deleted, and not committed yet
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
-    git(target, "init", "--quiet", "--initial-branch=main")
-    git(target, "add", "--all", "--force")
-    git(target, "commit", "--quiet", "--message=The template under test")
-    return target
 
 
 def git(folder: Path, *arguments: str) -> str:

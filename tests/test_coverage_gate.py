@@ -17,13 +17,13 @@ UNTESTED = "def untested(number: int) -> int:\n    if number:\n        return 1\
 
 
 @pytest.fixture
-def gated(render: Render, environments: Path, default_python: Path, tmp_path: Path) -> Gated:
+def gated(render: Render, environment: Path, default_python: Path, tmp_path: Path) -> Gated:
     """A project with this threshold, and a module that no test runs."""
 
     def gated(threshold: int) -> Project:
         folder = render.copy(tmp_path / f"at-{threshold}", coverage_threshold=str(threshold))
         (folder / "src" / "my_service" / "untested.py").write_text(UNTESTED)
-        return synced(folder, environments / "coverage", default_python)
+        return synced(folder, environment, default_python)
 
     return gated
 

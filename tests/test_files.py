@@ -1,6 +1,7 @@
 """What a render consists of: which files, whose they are, and what is in none of them."""
 
 import ast
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -39,10 +40,14 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/harness/postgres/local.py", "auth"),
         # secrets.token_hex, of the standard library, names a container.
         ("/tests/harness/postgres/docker.py", "token"),
+        # The recipe for turning it on.
+        ("/tests/README.md", "auth"),
+        ("/tests/README.md", "log in"),
         # persist-credentials, of the action that checks out.
         ("/.github/workflows/tests.yml", "credential"),
     ],
-    "payments": [],
+    # The recipe for turning it on.
+    "payments": [("/tests/README.md", "payment")],
 }
 
 # Left in a checkout by tools; git ignores them.
@@ -183,6 +188,17 @@ def test_a_suffix_says_that_there_is_jinja(template: Path) -> None:
     for path in (path for path in (template / "template").rglob("*") if path.is_file()):
         has_jinja = bool(re.search(r"{%|{#|(?<!\$){{", path.read_text()))
         assert has_jinja == (path.suffix == ".jinja"), path.relative_to(template)
+
+
+def test_renovate_brings_the_template_and_leaves_its_actions_alone(render: Render) -> None:
+    settings = json.loads((render() / "renovate.json").read_text())
+
+    # Renovate's copier manager is on unless somebody turns it off; it reads the answers file.
+    assert settings["extends"] == ["config:recommended"]
+    assert not {"enabledManagers", "copier"} & settings.keys()
+    assert [(rule["matchManagers"], rule["enabled"]) for rule in settings["packageRules"]] == [
+        (["github-actions"], False)
+    ]
 
 
 def test_no_file_name_is_illegal_on_windows(template: Path) -> None:

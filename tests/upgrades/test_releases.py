@@ -1,0 +1,114 @@
+"""The releases: found in the history, each in the changelog, and none that loses a file without a hook."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import ownership, releases
+from tests.releases import HistoryError, number
+from tests.rendering import ROOT, git
+from tests.upgrades.history import History, migrations
+
+
+def test_every_version_of_the_changelog_is_found(history: History) -> None:
+    listed = [version for version in releases.sections() if version != "Unreleased"]
+    found = [release.version for release in history.releases]
+    # While a release is being made, its version is in the working tree alone.
+    current = releases.current_version()
+    if current != releases.UNRELEASED and current not in found:
+        found.append(current)
+
+    assert found
+    assert sorted(listed, key=number) == found
+
+
+def test_every_version_says_how_to_upgrade() -> None:
+    for version, text in releases.sections().items():
+        assert "Upgrading" in text, version
+
+
+def test_the_changelog_holds_no_jinja() -> None:
+    """The message after an update includes it."""
+    assert not re.search(r"{{|{%|{#", (ROOT / "CHANGELOG.md").read_text())
+
+
+def test_a_shallow_clone_says_so_in_one_line(tmp_path: Path) -> None:
+    git(ROOT, "clone", "--quiet", "--depth=1", f"file://{ROOT}", str(tmp_path / "shallow"))
+
+    with pytest.raises(HistoryError, match=r"^this is a shallow clone.*git fetch --unshallow$"):
+        releases.releases(tmp_path / "shallow")
+
+
+def rendered_path(name: str) -> str:
+    """Where a file of `template/` stands in a project."""
+    name = name.replace("{{ _copier_conf.answers_file }}", ".copier-answers.yml").replace("{{package_name}}", "service")
+    return re.sub(r"{%.*?%}", "", name).removesuffix(".jinja")
+
+
+def is_the_templates(path: str) -> bool:
+    return any(row.startswith(("template", "shared")) for row in ownership.rows(path))
+
+
+def files_of(history: History, version: str) -> set[str]:
+    listed = git(history.folder, "-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", f"{version}:template")
+    return {path for path in map(rendered_path, listed.splitlines()) if is_the_templates(path)}
+
+
+def unhandled(history: History) -> dict[str, set[str]]:
+    """The files of the template that each release had, the next version has not, and no hook of it carries over."""
+    missing = {}
+    for release in history.releases:
+        carried = {
+            migration["command"][3]
+            for migration in migrations()
+            if release.number < number(migration["version"]) <= number(history.next.removeprefix("v"))
+        }
+        missing[release.version] = files_of(history, release.tag) - files_of(history, history.next) - carried
+    return missing
+
+
+def test_no_file_is_moved_or_removed_without_a_hook(history: History) -> None:
+    assert {version: paths for version, paths in unhandled(history).items() if paths} == {}
+
+
+def test_a_file_that_is_removed_without_a_hook_is_noticed(history: History, tmp_path: Path) -> None:
+    later = history.evolve(tmp_path / "later", {"tests/harness/catalog.py": None, "migrations/env.py.jinja": None})
+
+    for paths in unhandled(later).values():
+        assert paths >= {"tests/harness/catalog.py", "migrations/env.py"}
+
+
+def test_each_hook_is_listed_as_copier_wants_it() -> None:
+    for migration in migrations():
+        assert migration["when"] == "{{ _stage == 'after' }}"
+        python, script, what, *paths = migration["command"]
+        assert python == "{{ _copier_python }}"
+        assert script == "{{ _copier_conf.src_path }}/hooks/carry_edits.py"
+        assert (what == "moved" and len(paths) == 2) or what == "gone"
+
+
+GH = """#!/bin/sh
+[ "$2" = view ] && [ "$3" != v{new} ] && exit 0
+[ "$2" = view ] && exit 1
+echo "$@" >> "{told}"
+cat >> "{told}.notes"
+"""
+
+
+def test_the_workflow_tags_what_is_not_tagged_yet(tmp_path: Path) -> None:
+    """Its script, run with a `gh` that knows of every release but the newest."""
+    newest = releases.releases()[-1]
+    (tmp_path / "gh").write_text(GH.format(new=newest.version, told=tmp_path / "told"))
+    (tmp_path / "gh").chmod(0o755)
+    workflow = (ROOT / ".github/workflows/release.yml").read_text()
+    script = re.sub(r"(?m)^ {10}", "", workflow.partition("run: |\n")[2])
+
+    command = ["bash", "-e", "-o", "pipefail", "-c", f'PATH="{tmp_path}:$PATH"\n{script}']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    [told] = (tmp_path / "told").read_text().splitlines()
+    assert (tmp_path / "told.notes").read_text().strip() == releases.sections()[newest.version]
+    assert told.startswith(f"release create v{newest.version} --target {newest.commit} --title v{newest.version}")
