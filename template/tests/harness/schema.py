@@ -13,7 +13,8 @@ import alembic
 import pytest
 import sqlalchemy
 
-from .databases import TEMPLATE_PREFIX, Databases, WorkerDatabase
+from .admin import TEMPLATE_PREFIX
+from .databases import Databases, WorkerDatabase
 from .imports import imported_files
 from .migrations import MigrationError, Migrations, as_migration_error
 from .postgres.server import Server

@@ -87,7 +87,7 @@ def _find(config: pytest.Config) -> Server:
         raise NoServerError("on Windows, set TEST_DATABASE_URL, or run the tests in WSL.")
     from .postgres import docker, local
 
-    folder = _folder(config)
+    folder = run_folder(config)
     with folder.locked():
         if told := folder.told("server.json"):
             return Server(**told)
@@ -113,7 +113,7 @@ def _major(config: pytest.Config) -> int:
     return int(text)
 
 
-def _folder(config: pytest.Config) -> "RunFolder":
+def run_folder(config: pytest.Config) -> "RunFolder":
     """The folder of this run: the controller's, if this is a worker of pytest-xdist."""
     from .postgres.run_folder import RunFolder
 
@@ -127,7 +127,7 @@ def _folder(config: pytest.Config) -> "RunFolder":
 def pytest_configure_node(node: Any) -> None:
     """Tell a new worker of pytest-xdist which folder is its run's."""
     if ladder.needs_folder(node.config.getoption("postgres")) and os.name != "nt":
-        node.workerinput["savepoint_folder"] = str(_folder(node.config).path)
+        node.workerinput["savepoint_folder"] = str(run_folder(node.config).path)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -106,9 +106,14 @@ class RunFolder:
         self._supervisor = None
         return answer or "the supervisor of the server ended without a word"
 
+    def keep(self) -> int:
+        """Let the server outlive the run; returns the process that ends it, and removes the folder, when killed."""
+        (self.path / "keep").touch()
+        return int((self.path / "supervised").read_text())
+
     def close(self) -> None:
         """Leave the folder; who made it ends the run with that, and waits until nothing of it is left."""
-        is_ours = self._alive is not None
+        is_ours = self._alive is not None and not (self.path / "keep").exists()
         if self._alive is not None:
             os.close(self._alive)
             self._alive = None

@@ -34,6 +34,10 @@ class EndOfRunError(Exception):
     """The process that made the folder is gone, or has closed its pipe."""
 
 
+class TerminatedError(Exception):
+    """Somebody has sent SIGTERM."""
+
+
 class FailedError(Exception):
     """The server could not be started; the text says why."""
 
@@ -48,7 +52,7 @@ class Supervisor:
         self.alive = os.open(self.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
         self.lock = os.open(self.folder / "lock", os.O_RDWR)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
-        (self.folder / "supervised").touch()
+        (self.folder / "supervised").write_text(str(os.getpid()))
         self.log = (self.folder / "log").open("wb")
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -65,9 +69,17 @@ class Supervisor:
                 raise FailedError(self._last_words(self.plan["serve"]))
 
     def stay(self) -> None:
-        """Wait for the end of the run, or of the server."""
+        """Wait for the end of the run, or of the server; if the run wants the server to be kept, for SIGTERM."""
+        try:
+            self._watch(self._pause)
+        except EndOfRunError:
+            if not (self.folder / "keep").exists():
+                raise
+            self._watch(time.sleep)
+
+    def _watch(self, pause: Callable[[float], None]) -> None:
         while all(process.poll() is None for process in self.processes[1:]):
-            self._pause(0.25)
+            pause(0.25)
 
     def stop(self, *, is_over: bool) -> None:
         """End what was started, the hard way at once: its data is worth nothing. Without a server the run goes on, in
@@ -151,7 +163,7 @@ def _say(answer: str) -> None:
 
 
 def _interrupted(number: int, frame: object) -> None:
-    raise EndOfRunError
+    raise TerminatedError
 
 
 def main() -> None:
@@ -163,7 +175,7 @@ def main() -> None:
         supervisor.start()
         _say("ready")
         supervisor.stay()
-    except EndOfRunError:
+    except (EndOfRunError, TerminatedError):
         pass
     except FailedError as failed:
         is_over = False
