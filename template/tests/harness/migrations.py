@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from .places import places
 from .postgres.server import Server
-from .redirect import Redirect
+from .redirect import REDIRECT, Redirect
 
 
 class MigrationError(Exception):
@@ -42,7 +42,7 @@ class Migrations:
         redirect: lets the connections of migrations through to the database they name.
     """
 
-    def __init__(self, server: Server, ini: Path, redirect: Redirect) -> None:
+    def __init__(self, server: Server | None, ini: Path, redirect: Redirect) -> None:
         self._server = server
         self._ini = ini
         self._redirect = redirect
@@ -92,6 +92,7 @@ class Migrations:
             thread.submit(asyncio.run, self._connected(database, do)).result()
 
     async def _connected(self, database: str, do: Callable[[Config], None]) -> None:
+        assert self._server is not None, "made for reading alone"
         engine = create_async_engine(self._server.url(database), poolclass=NullPool)
         self._redirect.exempt(engine)
 
@@ -140,6 +141,11 @@ def _place_and_cause(error: Exception, root: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrations(pytestconfig: pytest.Config, postgres: Server, redirect: Redirect) -> Migrations:
+def migrations(pytestconfig: pytest.Config, postgres: Server) -> Migrations:
     """The project's migrations: `migrations.upgrade(database)`, `.downgrade(database)`, `.script`."""
-    return Migrations(postgres, pytestconfig.rootpath / "alembic.ini", redirect)
+    return migrations_of(pytestconfig, postgres)
+
+
+def migrations_of(config: pytest.Config, server: Server | None) -> Migrations:
+    """The same outside of a fixture; without a server, for reading alone."""
+    return Migrations(server, config.rootpath / "alembic.ini", config.stash[REDIRECT])

@@ -16,7 +16,8 @@ import sqlalchemy
 from .admin import TEMPLATE_PREFIX
 from .databases import Databases, WorkerDatabase
 from .imports import imported_files
-from .migrations import MigrationError, Migrations, as_migration_error
+from .migrations import MigrationError, Migrations, as_migration_error, migrations_of
+from .postgres.clusters import Schema
 from .postgres.server import Server
 from .redirect import Redirect
 from .server import run_id, stop_run, worker_id
@@ -50,13 +51,39 @@ def template_database(
 ) -> str:
     """The name of the sealed database that holds the schema at head and not one row that a migration did not write."""
     try:
-        name = TEMPLATE_PREFIX + schema_hash(postgres, migrations, pytestconfig.rootpath)
-        with databases.template(name, rebuild=pytestconfig.getoption("rebuild_schema")) as has_to_be_built:
-            if has_to_be_built:
-                migrations.upgrade(name)
+        name, _ = _build(pytestconfig, databases, migrations)
     except MigrationError as error:
         stop_run(pytestconfig, f"migrations: {error}")
     return name
+
+
+def _build(config: pytest.Config, databases: Databases, migrations: Migrations) -> tuple[str, bool]:
+    """The name of the template database, and whether it had to be built."""
+    name = TEMPLATE_PREFIX + schema_hash(databases.server, migrations, config.rootpath)
+    with databases.template(name, rebuild=config.getoption("rebuild_schema")) as has_to_be_built:
+        if has_to_be_built:
+            migrations.upgrade(name)
+    return name, has_to_be_built
+
+
+def schema_of(config: pytest.Config) -> Schema | None:
+    """The schema, for a cluster to be kept with it; None if the migrations cannot be read, which a test will say."""
+
+    def build(server: Server) -> bool:
+        databases = Databases(server, f"{run_id(config)}_{worker_id(config)}")
+        try:
+            _, is_built = _build(config, databases, migrations_of(config, server))
+        except MigrationError:
+            return False
+        finally:
+            databases.close()
+        return is_built
+
+    try:
+        digest = files_digest(migrations_of(config, None), config.rootpath)
+    except MigrationError:
+        return None
+    return Schema(digest, build, is_new=config.getoption("rebuild_schema"))
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +107,13 @@ def empty_database(databases: Databases) -> Iterator[str]:
 
 def schema_hash(server: Server, migrations: Migrations, root: Path) -> str:
     """16 hex characters that change whenever running the migrations could give another schema."""
+    with server.connect() as connection:
+        facts = connection.execute(SERVER_FACTS).fetchone()
+    return hashlib.sha256(repr((files_digest(migrations, root), facts)).encode()).hexdigest()[:16]
+
+
+def files_digest(migrations: Migrations, root: Path) -> str:
+    """The same, as far as project and environment decide; raises `MigrationError` if a revision cannot be read."""
     revisions = sorted(
         path for path in migrations.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
@@ -90,7 +124,5 @@ def schema_hash(server: Server, migrations: Migrations, root: Path) -> str:
         content = path.read_bytes()
         # Lengths keep the end of one file apart from the start of the next.
         digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
-    with server.connect() as connection:
-        facts = connection.execute(SERVER_FACTS).fetchone()
-    digest.update(repr((alembic.__version__, sqlalchemy.__version__, facts)).encode())
-    return digest.hexdigest()[:16]
+    digest.update(repr((alembic.__version__, sqlalchemy.__version__)).encode())
+    return digest.hexdigest()

@@ -86,6 +86,7 @@ def _find(config: pytest.Config) -> Server:
     if os.name == "nt":
         raise NoServerError("on Windows, set TEST_DATABASE_URL, or run the tests in WSL.")
     from .postgres import docker, local
+    from .schema import schema_of
 
     folder = run_folder(config)
     with folder.locked():
@@ -94,7 +95,10 @@ def _find(config: pytest.Config) -> Server:
         if failed := folder.told("failure.json"):
             raise NoServerError(failed["message"])
         try:
-            rungs = {"local": partial(local.start, folder), "docker": partial(docker.start, folder)}
+            rungs = {
+                "local": partial(local.start, folder, schema=schema_of(config)),
+                "docker": partial(docker.start, folder),
+            }
             server = ladder.find(choice, major, rungs)
         except NoServerError as error:
             folder.tell("failure.json", {"message": str(error)})

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from . import binaries, privileges, settings
+from .clusters import Clusters, Schema
 from .run_folder import RunFolder
 from .server import NoServerError, Server
 
@@ -19,39 +20,63 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 WAIT = 60
 
 
-def start(folder: RunFolder, major: int) -> Server:
-    """A new cluster, started.
+def start(folder: RunFolder, major: int, schema: Schema | None = None) -> Server:
+    """A new cluster, started; with `schema` in it, if there is one to be had.
 
     Raises:
         NoServerError: there are no such binaries, or they do not make a server; the text says which.
     """
     user = privileges.server_user()
     found = privileges.readable(binaries.find(major), user)
-    data, socket = folder.path / "data", folder.path / "socket"
-    for path in (data, socket):
+    clusters = None if schema is None else Clusters(schema, found)
+    data = _make_folders(folder, user)
+    is_served = False
+    if clusters is not None and clusters.copy_to(data, user):
+        is_served = _serve(folder, found, user, prepare=None) is None
+        if not is_served:
+            clusters.discard()
+            data = _make_folders(folder, user)
+    if not is_served and (failure := _serve(folder, found, user, prepare=_initdb(found, data))) is not None:
+        shutil.rmtree(data, ignore_errors=True)
+        raise NoServerError(f"{found.folder} holds {found.version}, but {failure}")
+    socket = str(folder.path / "socket")
+    server = Server("local", found.major, found.version, str(found.folder), socket, 5432, "postgres")
+    if schema is not None and clusters is not None and schema.build(server):
+        folder.halt()
+        clusters.write(data)
+        if (failure := _serve(folder, found, user, prepare=None)) is not None:
+            raise NoServerError(f"{found.folder} holds {found.version}, but after a restart {failure}")
+    settings.check(server)
+    return server
+
+
+def _make_folders(folder: RunFolder, user: privileges.User | None) -> Path:
+    """Two that only the server's user may enter: for its socket, and for its data, which is returned."""
+    for path in (folder.path / "socket", folder.path / "data"):
+        shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         if user is not None:
             os.chown(path, user.uid, user.gid)
     if user is not None:
-        # To enter `data` and `socket`, but not to list what lies beside them.
+        # To enter them, but not to list what lies beside them.
         folder.path.chmod(0o711)
-    failure = folder.supervise(
+    return folder.path / "data"
+
+
+def _serve(
+    folder: RunFolder, found: binaries.Binaries, user: privileges.User | None, prepare: list[str] | None
+) -> str | None:
+    """Start the server, after `prepare`; returns what went wrong, or None."""
+    return folder.supervise(
         {
-            "prepare": _initdb(found, data),
-            "serve": _postgres(found, data, socket),
+            "prepare": prepare,
+            "serve": _postgres(found, folder.path / "data", folder.path / "socket"),
             "cleanup": None,
             "user": None if user is None else [user.uid, user.gid],
             "env": ENVIRONMENT,
             "wait": WAIT,
         }
     )
-    if failure is not None:
-        for path in (data, socket):
-            shutil.rmtree(path, ignore_errors=True)
-        raise NoServerError(f"{found.folder} holds {found.version}, but {failure}")
-    server = Server("local", found.major, found.version, str(found.folder), str(socket), 5432, "postgres")
-    settings.check(server)
-    return server
 
 
 def _initdb(found: binaries.Binaries, data: Path) -> list[str]:

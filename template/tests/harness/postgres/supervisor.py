@@ -4,7 +4,7 @@ It stands on its own (`python -I -S supervisor.py`: standard library, no site-pa
 from its input and answers one line: `ready`, or what went wrong. A plan has:
 
     folder    the run's folder; its pipe `alive` says when the run is over; removed at the end
-    prepare   a command that has to succeed first: initdb, or the start of a container
+    prepare   a command that has to succeed first: initdb, or the start of a container; or null
     serve     a command that runs until the end, or null; ready when `data/postmaster.pid` says so
     cleanup   a command for the end, or null
     user      [uid, gid] for prepare and serve, or null to stay who we are
@@ -38,6 +38,10 @@ class TerminatedError(Exception):
     """Somebody has sent SIGTERM."""
 
 
+class HaltedError(Exception):
+    """The run wants the server shut down, as it would be in production, and the folder left to it."""
+
+
 class FailedError(Exception):
     """The server could not be started; the text says why."""
 
@@ -55,15 +59,17 @@ class Supervisor:
         (self.folder / "supervised").write_text(str(os.getpid()))
         self.log = (self.folder / "log").open("wb")
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Prepare and serve; returns when the server accepts connections."""
-        prepare = self._spawn(self.plan["prepare"])
-        self._wait(lambda: prepare.poll() is not None, self.plan["prepare"])
-        if prepare.returncode != 0:
-            raise FailedError(self._last_words(self.plan["prepare"]))
+        if self.plan["prepare"] is not None:
+            prepare = self._spawn(self.plan["prepare"])
+            self._wait(lambda: prepare.poll() is not None, self.plan["prepare"])
+            if prepare.returncode != 0:
+                raise FailedError(self._last_words(self.plan["prepare"]))
         if self.plan["serve"] is not None:
-            serve = self._spawn(self.plan["serve"])
+            self.server = serve = self._spawn(self.plan["serve"])
             self._wait(lambda: serve.poll() is not None or self._is_ready(), self.plan["serve"])
             if serve.returncode is not None:
                 raise FailedError(self._last_words(self.plan["serve"]))
@@ -78,8 +84,15 @@ class Supervisor:
             self._watch(time.sleep)
 
     def _watch(self, pause: Callable[[float], None]) -> None:
-        while all(process.poll() is None for process in self.processes[1:]):
+        while self.server is None or self.server.poll() is None:
             pause(0.25)
+
+    def shut_down(self) -> None:
+        """Let the server write everything to its files, and end."""
+        assert self.server is not None
+        # To itself, and not to its children, who would end on their own.
+        self.server.send_signal(signal.SIGINT)
+        self.server.wait(self.plan["wait"])
 
     def stop(self, *, is_over: bool) -> None:
         """End what was started, the hard way at once: its data is worth nothing. Without a server the run goes on, in
@@ -126,8 +139,7 @@ class Supervisor:
         select.select([self.alive], [], [], seconds)
         # At the end of the run, the end of the file; until then there is nothing to read.
         with suppress(BlockingIOError):
-            if os.read(self.alive, 1) == b"":
-                raise EndOfRunError
+            raise HaltedError if os.read(self.alive, 1) else EndOfRunError
 
     def _is_ready(self) -> bool:
         try:
@@ -177,6 +189,9 @@ def main() -> None:
         supervisor.stay()
     except (EndOfRunError, TerminatedError):
         pass
+    except HaltedError:
+        is_over = False
+        supervisor.shut_down()
     except FailedError as failed:
         is_over = False
         _say(str(failed))
