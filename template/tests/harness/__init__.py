@@ -11,8 +11,9 @@ from .client import NewClient
 from .create import Create
 from .lifespan import RunningApp
 from .migrations import Migrations
+from .queries import Queries
 
-__all__ = ["Create", "Migrations", "NewClient", "RunningApp"]
+__all__ = ["Create", "Migrations", "NewClient", "Queries", "RunningApp"]
 
 # Found, not listed: the conftest that names this package belongs to the user, and a new module has to load without
 # an edit.
