@@ -4,6 +4,10 @@ The application keeps its real `get_db` and its own sessions: its `session_facto
 connection with `join_transaction_mode="create_savepoint"`, so that a commit releases a savepoint and a rollback
 goes back to one. `db_session` is another session on the same connection. A session shared by the test and the
 application would hide a forgotten commit or flush.
+
+Beside its own statements, a test sends BEGIN and ROLLBACK, since that is what keeps it apart; between them SAVEPOINT
+and RELEASE for each session of the application, which stand for its BEGIN and COMMIT; and SET CONSTRAINTS ALL IMMEDIATE
+at the end, without which no deferred constraint would ever be looked at.
 """
 
 from collections.abc import AsyncIterator

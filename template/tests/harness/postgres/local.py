@@ -6,7 +6,10 @@ its user may enter.
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
 
 from . import binaries, privileges, settings
 from .clusters import Clusters, Schema
@@ -27,65 +30,82 @@ def start(folder: RunFolder, major: int, schema: Schema | None = None) -> Server
         NoServerError: there are no such binaries, or they do not make a server; the text says which.
     """
     user = privileges.server_user()
-    found = privileges.readable(binaries.find(major), user)
-    clusters = None if schema is None else Clusters(schema, found)
-    data = _make_folders(folder, user)
-    is_served = False
-    if clusters is not None and clusters.copy_to(data, user):
-        is_served = _serve(folder, found, user, prepare=None) is None
-        if not is_served:
-            clusters.discard()
-            data = _make_folders(folder, user)
-    if not is_served and (failure := _serve(folder, found, user, prepare=_initdb(found, data))) is not None:
-        shutil.rmtree(data, ignore_errors=True)
-        raise NoServerError(f"{found.folder} holds {found.version}, but {failure}")
-    socket = str(folder.path / "socket")
-    server = Server("local", found.major, found.version, str(found.folder), socket, 5432, "postgres")
-    if schema is not None and clusters is not None and schema.build(server):
-        folder.halt()
-        clusters.write(data)
-        if (failure := _serve(folder, found, user, prepare=None)) is not None:
-            raise NoServerError(f"{found.folder} holds {found.version}, but after a restart {failure}")
-    settings.check(server)
-    return server
+    cluster = _Cluster(folder, privileges.readable(binaries.find(major), user), user)
+    kept = None if schema is None else Clusters(schema, cluster.binaries)
+    cluster.make_folders()
+    if kept is not None and kept.copy_to(cluster.data, user):
+        try:
+            return cluster.serve(None, schema, kept)
+        except (NoServerError, psycopg.Error):
+            # Damaged, in a way that nobody foresees: the migrations run again.
+            folder.halt()
+            kept.discard()
+            cluster.make_folders()
+    return cluster.serve(cluster.initdb(), schema, kept)
 
 
-def _make_folders(folder: RunFolder, user: privileges.User | None) -> Path:
-    """Two that only the server's user may enter: for its socket, and for its data, which is returned."""
-    for path in (folder.path / "socket", folder.path / "data"):
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700)
-        if user is not None:
-            os.chown(path, user.uid, user.gid)
-    if user is not None:
-        # To enter them, but not to list what lies beside them.
-        folder.path.chmod(0o711)
-    return folder.path / "data"
+@dataclass(frozen=True)
+class _Cluster:
+    """The run's cluster, in the run's folder."""
 
+    folder: RunFolder
+    binaries: binaries.Binaries
+    user: privileges.User | None
 
-def _serve(
-    folder: RunFolder, found: binaries.Binaries, user: privileges.User | None, prepare: list[str] | None
-) -> str | None:
-    """Start the server, after `prepare`; returns what went wrong, or None."""
-    return folder.supervise(
-        {
+    @property
+    def data(self) -> Path:
+        return self.folder.path / "data"
+
+    @property
+    def socket(self) -> Path:
+        return self.folder.path / "socket"
+
+    def make_folders(self) -> None:
+        """Two that only the server's user may enter, and nothing in them."""
+        for path in (self.socket, self.data):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(mode=0o700)
+            if self.user is not None:
+                os.chown(path, self.user.uid, self.user.gid)
+        if self.user is not None:
+            # To enter them, but not to list what lies beside them.
+            self.folder.path.chmod(0o711)
+
+    def serve(self, prepare: list[str] | None, schema: Schema | None, kept: Clusters | None) -> Server:
+        """Start the server, after `prepare`; if the schema has to be built, it is, and the cluster is kept."""
+        self._start(prepare)
+        found = self.binaries
+        server = Server("local", found.major, found.version, str(found.folder), str(self.socket), 5432, "postgres")
+        settings.check(server)
+        if schema is not None and kept is not None and schema.build(server):
+            self.folder.halt()
+            kept.write(self.data)
+            self._start(None)
+        return server
+
+    def _start(self, prepare: list[str] | None) -> None:
+        plan = {
             "prepare": prepare,
-            "serve": _postgres(found, folder.path / "data", folder.path / "socket"),
+            "serve": _postgres(self.binaries, self.data, self.socket),
             "cleanup": None,
-            "user": None if user is None else [user.uid, user.gid],
+            "user": None if self.user is None else [self.user.uid, self.user.gid],
             "env": ENVIRONMENT,
             "wait": WAIT,
         }
-    )
+        failure = self.folder.supervise(plan)
+        if failure is not None:
+            shutil.rmtree(self.data, ignore_errors=True)
+            raise NoServerError(f"{self.binaries.folder} holds {self.binaries.version}, but {failure}")
 
-
-def _initdb(found: binaries.Binaries, data: Path) -> list[str]:
-    command = [str(found.folder / "initdb"), "-D", str(data), "-U", "postgres", "-E", "UTF8", "--locale=C"]
-    # Whoever may enter the folder of the socket is trusted; nobody else gets so far.
-    command += ["--auth=trust", "--no-sync", "--no-instructions"]
-    if found.major >= 18:
-        command.append("--no-data-checksums")
-    return command
+    def initdb(self) -> list[str]:
+        """The command that makes an empty cluster."""
+        found = self.binaries
+        command = [str(found.folder / "initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C"]
+        # Whoever may enter the folder of the socket is trusted; nobody else gets so far.
+        command += ["--auth=trust", "--no-sync", "--no-instructions"]
+        if found.major >= 18:
+            command.append("--no-data-checksums")
+        return command
 
 
 def _postgres(found: binaries.Binaries, data: Path, socket: Path) -> list[str]:
