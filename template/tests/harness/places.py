@@ -1,5 +1,6 @@
 """Where in the project an exception or a call came from: the few frames of a stack that its reader can act on."""
 
+import functools
 import sys
 import sysconfig
 import traceback
@@ -35,9 +36,8 @@ def places(error: BaseException, root: Path) -> list[str]:
 def place_of_call(root: Path) -> str | None:
     """The innermost frame in the project's own files that led here, as `path:line, in function`."""
     for frame in _stack(sys._getframe(1)):
-        path = Path(frame.f_code.co_filename)
-        if is_of_project(path, root):
-            return f"{path.relative_to(root)}:{frame.f_lineno}, in {frame.f_code.co_name}"
+        if (path := _path_in_project(frame.f_code.co_filename, root)) is not None:
+            return f"{path}:{frame.f_lineno}, in {frame.f_code.co_name}"
     return None
 
 
@@ -50,3 +50,10 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
             frame = frame.f_back
         greenlet = greenlet.parent
         frame = None if greenlet is None else greenlet.gr_frame
+
+
+# A few dozen frames for each statement, of the same few files: 0.3 ms a statement without the cache.
+@functools.cache
+def _path_in_project(file: str, root: Path) -> Path | None:
+    path = Path(file)
+    return path.relative_to(root) if is_of_project(path, root) else None
