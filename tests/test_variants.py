@@ -11,8 +11,11 @@ from tests.environment import UV, Project, synced
 from tests.rendering import Render, locked
 from tests.variants import VARIANTS, Variant
 
-# A variant is one worker's: its environment is made once.
-EACH = [pytest.param(variant, id=str(variant), marks=pytest.mark.xdist_group(str(variant))) for variant in VARIANTS]
+# A Python is one worker's: its environment is made once, and what mypy has learned there serves the next variant.
+EACH = [
+    pytest.param(variant, id=str(variant), marks=pytest.mark.xdist_group(f"python{variant.python}"))
+    for variant in VARIANTS
+]
 
 
 @pytest.fixture(scope="module", params=EACH)
