@@ -43,10 +43,10 @@ def test_shards(project: Project) -> None:
     assert sum(passed) == int(collected)
     assert max(passed) - min(passed) < 5
 
-    # A shard whose data is missing is a gate that is missed.
-    lost = (project.folder / ".coverage.1").rename(project.folder / "lost")
     project.check(*step(project, "coverage", "combine"), "--keep")
-    assert project.run(*step(project, "coverage", "report")).returncode != 0
-    lost.rename(project.folder / ".coverage.1")
-    project.check(*step(project, "coverage", "combine"))
     assert "100%" in project.check(*step(project, "coverage", "report"))
+    # A shard whose data is missing is a gate that is missed.
+    for name in (".coverage", ".coverage.1"):
+        (project.folder / name).unlink()
+    project.check(*step(project, "coverage", "combine"))
+    assert project.run(*step(project, "coverage", "report")).returncode != 0

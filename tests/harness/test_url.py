@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from harness.databases import Databases
@@ -115,15 +116,36 @@ def test_somebodys_database_keeps_its_rows(
 
 def test_only_the_template_database_is_left_on_a_server_of_ones_own(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
+    (sample.folder / "migrations" / "versions" / "note.txt").write_text("Nobody else has this schema.")
+    before = databases(server)
 
     first, second = (sample.pytest("-n", workers, TEST_DATABASE_URL=url) for workers in ("0", "2"))
 
     assert "2 passed" in first.output, first.output
     assert "2 passed" in second.output, second.output
-    with server.connect() as connection:
-        names = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'savepoint%'").fetchall()
     # One: the second run, of the same migrations, found it.
-    assert [name.rpartition("_")[0] for (name,) in names] == ["savepoint_template"]
+    [name] = databases(server) - before
+    assert name.startswith("savepoint_template_")
+
+
+def databases(server: Server) -> set[str]:
+    with server.connect() as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def test_a_schema_that_was_not_used_for_a_week_is_swept(sample: Sample, server: Server, url: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+    with server.connect() as connection:
+        for name, day in (("old", "2020-01-01"), ("young", datetime.now(UTC).date())):
+            connection.execute(f"CREATE DATABASE savepoint_template_{name}".encode())
+            connection.execute(f"COMMENT ON DATABASE savepoint_template_{name} IS 'last used {day}'".encode())
+
+    sample.pytest(TEST_DATABASE_URL=url)
+
+    assert "savepoint_template_old" not in databases(server)
+    assert "savepoint_template_young" in databases(server)
+    with server.connect() as connection:
+        connection.execute("DROP DATABASE savepoint_template_young")
 
 
 def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: str) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from .admin import Admin
+from .maintenance import Maintenance
 from .postgres.server import Server
 
 THREADS = 2
@@ -31,7 +31,7 @@ class Clones:
         self._wanted = wanted
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clones")
         self._local = threading.local()
-        self._admins: list[Admin] = []
+        self._connections: list[Maintenance] = []
         self._ready: deque[Future[str]] = deque()
         self._dropped: list[Future[None]] = []
         for _ in range(min(THREADS, wanted)):
@@ -48,13 +48,13 @@ class Clones:
 
     def drop(self, name: str) -> None:
         """Drop a clone, soon."""
-        self._dropped.append(self._threads.submit(lambda: self._admin().drop(name)))
+        self._dropped.append(self._threads.submit(lambda: self._maintenance().drop(name)))
 
     def close(self) -> None:
         """Wait for what is under way; raises what made a drop fail."""
         self._threads.shutdown()
-        for admin in self._admins:
-            admin.close()
+        for connection in self._connections:
+            connection.close()
         for dropped in self._dropped:
             dropped.result()
 
@@ -63,12 +63,12 @@ class Clones:
         self._ready.append(self._threads.submit(self._clone, self._next_name()))
 
     def _clone(self, name: str) -> str:
-        self._admin().clone(self._template, name)
+        self._maintenance().clone(self._template, name)
         return name
 
-    def _admin(self) -> Admin:
-        if not hasattr(self._local, "admin"):
-            self._local.admin = Admin(self._server)
-            self._admins.append(self._local.admin)
-        admin: Admin = self._local.admin
-        return admin
+    def _maintenance(self) -> Maintenance:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = Maintenance(self._server)
+            self._connections.append(self._local.connection)
+        connection: Maintenance = self._local.connection
+        return connection

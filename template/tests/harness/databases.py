@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import URL
 
-from .admin import PREFIX, TEMPLATE_PREFIX, Admin
+from .maintenance import PREFIX, TEMPLATE_PREFIX, Maintenance
 from .postgres.server import Server
 
 WEEK = timedelta(days=7)
@@ -42,20 +42,20 @@ class Databases:
         self.server = server
         self.prefix = f"{PREFIX}{owner}"
         self._run_id = owner.partition("_")[0]
-        self._admin = Admin(server)
+        self._maintenance = Maintenance(server)
         self._count = 0
         self._kept: set[str] = set()
-        self._admin.lock(self.prefix)
+        self._maintenance.lock(self.prefix)
 
     def close(self) -> None:
         """Drop what this worker made, if its server outlives the run, and give up its lock."""
         if self.server.rung == "url":
             # With the underscore: gw1 would otherwise take what belongs to gw10.
             query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-            for (name,) in self._admin.rows(query, f"{self.prefix}_"):
+            for (name,) in self._maintenance.rows(query, f"{self.prefix}_"):
                 if name not in self._kept:
-                    self._admin.drop(name)
-        self._admin.close()
+                    self._maintenance.drop(name)
+        self._maintenance.close()
 
     def next_name(self) -> str:
         """A name that is this worker's own, for a database that goes with it."""
@@ -65,18 +65,18 @@ class Databases:
     def create_empty(self) -> str:
         """Make a database with nothing in it, for this worker; returns its name."""
         name = self.next_name()
-        self._admin.create(name)
+        self._maintenance.create(name)
         return name
 
     def clone(self, template: str) -> str:
         """Make a copy of the database `template`, which nobody may be connected to; returns its name."""
         name = self.next_name()
-        self._admin.clone(template, name)
+        self._maintenance.clone(template, name)
         return name
 
     def drop(self, name: str) -> None:
         """Drop a database of the harness, whoever is connected to it."""
-        self._admin.drop(name)
+        self._maintenance.drop(name)
 
     def keep(self, name: str) -> None:
         """Leave a database there when this worker ends; the next run sweeps it."""
@@ -93,9 +93,9 @@ class Databases:
         Args:
             rebuild: make it again, unless this run has done so already.
         """
-        self._admin.lock(name)
+        self._maintenance.lock(name)
         try:
-            rows = self._admin.rows(TEMPLATE, name)
+            rows = self._maintenance.rows(TEMPLATE, name)
             is_sealed, comment = rows[0] if rows else (False, None)
             is_of_this_run = comment is not None and comment.endswith(f"built by {self._run_id}")
             if is_sealed and (is_of_this_run or not rebuild):
@@ -104,21 +104,21 @@ class Databases:
                     self._mark_as_used(name)
                 return
             if rows:
-                self._admin.drop(name)
-            self._admin.create(name)
+                self._maintenance.drop(name)
+            self._maintenance.create(name)
             try:
                 yield True
             except BaseException:
-                self._admin.drop(name)
+                self._maintenance.drop(name)
                 raise
-            self._admin.run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", name)
+            self._maintenance.run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", name)
             self._mark_as_used(name, f", built by {self._run_id}")
         finally:
-            self._admin.unlock(name)
+            self._maintenance.unlock(name)
 
     def sweep(self) -> None:
         """Drop the databases of runs that are over, and the template databases that no run has used for a week."""
-        for name, last_used in self._admin.rows(ALL_DATABASES, PREFIX):
+        for name, last_used in self._maintenance.rows(ALL_DATABASES, PREFIX):
             if name.startswith(TEMPLATE_PREFIX):
                 lock = name
                 # Without a word it was never sealed; whoever is building one holds its lock.
@@ -127,12 +127,12 @@ class Databases:
                 lock = "_".join(name.split("_")[:3])
                 is_over = lock != self.prefix
             if is_over:
-                with self._admin.locked_if_free(lock) as is_free:
+                with self._maintenance.locked_if_free(lock) as is_free:
                     if is_free:
-                        self._admin.drop(name)
+                        self._maintenance.drop(name)
 
     def _mark_as_used(self, name: str, more: str = "") -> None:
-        self._admin.run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}{more}'", name)
+        self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}{more}'", name)
 
 
 def _today() -> date:

@@ -13,9 +13,9 @@ import alembic
 import pytest
 import sqlalchemy
 
-from .admin import TEMPLATE_PREFIX
 from .databases import Databases, WorkerDatabase
 from .imports import imported_files
+from .maintenance import TEMPLATE_PREFIX
 from .migrations import MigrationError, Migrations, as_migration_error, migrations_of
 from .postgres.clusters import Schema
 from .postgres.server import Server

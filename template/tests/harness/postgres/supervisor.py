@@ -8,8 +8,7 @@ from its input and answers one line: `ready`, or what went wrong. A plan has:
     serve     a command that runs until the end, or null; ready when `data/postmaster.pid` says so
     cleanup   a command for the end, or null
     user      [uid, gid] for prepare and serve, or null to stay who we are
-    env       their environment, whole
-    wait      seconds that each of them may take to succeed
+    env       their environment, whole; and `wait`, the seconds that each of them may take to succeed
 """
 
 import fcntl
@@ -39,7 +38,7 @@ class TerminatedError(Exception):
 
 
 class HaltedError(Exception):
-    """The run wants the server shut down, as it would be in production, and the folder left to it."""
+    """The run wants the server shut down, as in production, and the folder left to it."""
 
 
 class FailedError(Exception):
@@ -52,7 +51,7 @@ class Supervisor:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.folder = Path(plan["folder"])
-        # Not blocking: if the run is over already, nobody would ever open the other end.
+        # Not blocking: if the run is over already, nobody will open the other end.
         self.alive = os.open(self.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
         self.lock = os.open(self.folder / "lock", os.O_RDWR)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
@@ -75,7 +74,7 @@ class Supervisor:
                 raise FailedError(self._last_words(self.plan["serve"]))
 
     def stay(self) -> None:
-        """Wait for the end of the run, or of the server; if the run wants the server to be kept, for SIGTERM."""
+        """Wait for the end of the run or of the server; if the run wants it to be kept, for SIGTERM."""
         try:
             self._watch(self._pause)
         except EndOfRunError:
@@ -89,14 +88,13 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Let the server write everything to its files, and end."""
-        assert self.server is not None
-        # To itself, and not to its children, who would end on their own.
-        self.server.send_signal(signal.SIGINT)
-        self.server.wait(self.plan["wait"])
+        if self.server is not None:
+            # To itself, and not to its children, who would end on their own.
+            self.server.send_signal(signal.SIGINT)
+            self.server.wait(self.plan["wait"])
 
     def stop(self, *, is_over: bool) -> None:
-        """End what was started, the hard way at once: its data is worth nothing. Without a server the run goes on, in
-        the same folder, to say so."""
+        """End what was started, the hard way at once: its data is worth nothing. The folder goes with the run."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in reversed(self.processes):
             _end(process)
@@ -129,10 +127,10 @@ class Supervisor:
         return process
 
     def _wait(self, is_done: Callable[[], bool], command: list[str]) -> None:
-        deadline = time.monotonic() + self.plan["wait"]
+        wait, began = self.plan["wait"], time.monotonic()
         while not is_done():
-            if time.monotonic() > deadline:
-                raise FailedError(f"{command[0]} was not done after {self.plan['wait']} s; {self._last_words([])}")
+            if time.monotonic() > began + wait:
+                raise FailedError(f"{command[0]} was not done after {wait} s; {self._last_words([])}")
             self._pause(0.003)
 
     def _pause(self, seconds: float) -> None:
@@ -169,8 +167,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _say(answer: str) -> None:
-    # Whoever asked may be gone.
-    with suppress(OSError):
+    with suppress(OSError):  # whoever asked may be gone
         print(answer, flush=True)
 
 
@@ -181,8 +178,7 @@ def _interrupted(number: int, frame: object) -> None:
 def main() -> None:
     """Carry out the plan on standard input."""
     signal.signal(signal.SIGTERM, _interrupted)
-    supervisor = Supervisor(json.load(sys.stdin))
-    is_over = True
+    supervisor, is_over = Supervisor(json.load(sys.stdin)), True
     try:
         supervisor.start()
         _say("ready")

@@ -19,7 +19,7 @@ BUILTIN_LOCALE = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C
 LIBC_LOCALE = "LOCALE_PROVIDER libc LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
 
 
-class Admin:
+class Maintenance:
     """A connection of the harness's own, for one thread."""
 
     def __init__(self, server: Server) -> None:
