@@ -34,7 +34,7 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/test_app.py", "passw"),
         ("/tests/README.md", "passw"),
         ("/tests/harness/redirect.py", "passw"),
-        ("/tests/harness/databases.py", "admin"),
+        ("/tests/harness/kept.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
         ("/tests/harness/postgres/url.py", "role"),
         ("/tests/harness/postgres/local.py", "auth"),

@@ -17,9 +17,7 @@ from .postgres.server import Server
 
 WEEK = timedelta(days=7)
 TEMPLATE = "SELECT datistemplate, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
-ALL_DATABASES = """
-    SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(datname, %s)
-"""
+NAMES = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ class Databases:
         """Drop what this worker made, if its server outlives the run, and give up its lock."""
         if self.server.rung == "url":
             # With the underscore: gw1 would otherwise take what belongs to gw10.
-            query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-            for (name,) in self._maintenance.rows(query, f"{self.prefix}_"):
+            for (name,) in self._maintenance.rows(NAMES, f"{self.prefix}_"):
                 if name not in self._kept:
                     self._maintenance.drop(name)
         self._maintenance.close()
@@ -118,18 +115,21 @@ class Databases:
 
     def sweep(self) -> None:
         """Drop the databases of runs that are over, and the template databases that no run has used for a week."""
-        for name, last_used in self._maintenance.rows(ALL_DATABASES, PREFIX):
-            if name.startswith(TEMPLATE_PREFIX):
-                lock = name
-                # Without a word it was never sealed; whoever is building one holds its lock.
-                is_over = last_used is None or last_used < f"last used {_today() - WEEK}"
-            else:
-                lock = "_".join(name.split("_")[:3])
-                is_over = lock != self.prefix
-            if is_over:
+        for (name,) in self._maintenance.rows(NAMES, PREFIX):
+            lock = name if name.startswith(TEMPLATE_PREFIX) else "_".join(name.split("_")[:3])
+            if lock != self.prefix:
                 with self._maintenance.locked_if_free(lock) as is_free:
-                    if is_free:
+                    if is_free and self._is_over(name):
                         self._maintenance.drop(name)
+
+    def _is_over(self, name: str) -> bool:
+        """Whether nobody will use a database any more; asked under its lock, since it may have changed."""
+        rows = self._maintenance.rows(TEMPLATE, name)
+        if not rows or not name.startswith(TEMPLATE_PREFIX):
+            return bool(rows)
+        _, comment = rows[0]
+        # Without a word it was never sealed; whoever builds one holds its lock.
+        return comment is None or comment < f"last used {_today() - WEEK}"
 
     def _mark_as_used(self, name: str, more: str = "") -> None:
         self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}{more}'", name)
