@@ -1,12 +1,13 @@
 """The template's history, and projects that were rendered from it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.releases import HistoryError
 from tests.upgrades import history as histories
-from tests.upgrades.history import History
+from tests.upgrades.history import History, Later
 from tests.upgrades.lived_in import Owned
 
 
@@ -23,3 +24,16 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 def project(history: History, tmp_path: Path) -> Owned:
     """A default project of the version to come, in a repository, for one test to write into."""
     return Owned.rendered(history.folder, history.next, tmp_path / "project")
+
+
+@pytest.fixture
+def later(history: History, tmp_path: Path, project: Owned) -> Later:
+    """`later({path: content})`: a later version of the template, which `project` can be updated to."""
+
+    def later(changes: dict[str, str | None], *carrying: Sequence[str]) -> History:
+        evolved = history.evolve(tmp_path / "later", changes, carrying=carrying)
+        project.replace(".copier-answers.yml", f"_src_path: {history.folder}", f"_src_path: {evolved.folder}")
+        project.commit("The template has moved")
+        return evolved
+
+    return later

@@ -1,6 +1,6 @@
 """The template with its history, tagged as it is released, and the working tree as the version that comes next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,14 @@ class History:
         git(target, "commit", "--quiet", "--allow-empty", "--message=What comes later")
         git(target, "tag", "v99.0.0")
         return History(target, self.releases, "v99.0.0")
+
+
+Later = Callable[..., History]
+
+
+def template_file(history: History, path: str) -> str:
+    """A file of `template/`, as it is in the working tree."""
+    return (history.folder / "template" / path).read_text()
 
 
 def _migration(call: Sequence[str]) -> dict[str, Any]:
