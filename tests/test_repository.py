@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.rendering import ROOT, Render, git
+from tests.variants import FEATURES
 
 RUFF = Path(sys.executable).with_name("ruff")
 
@@ -61,6 +62,16 @@ def test_actions_are_pinned_by_hash(render: Render, where: str) -> None:
     ]
     assert used
     assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("features", FEATURES, ids=str)
+def test_a_render_is_clean_by_the_rules_of_each_python(render: Render, python: str, features: dict[str, bool]) -> None:
+    """Newer Pythons are formatted and linted otherwise, and this machine need not have them for that."""
+    project = render(python_version=python, **features)
+
+    run(RUFF, "format", "--check", "--diff", "--no-cache", project)
+    run(RUFF, "check", "--no-cache", project)
 
 
 def test_ci_is_a_script_that_bash_reads() -> None:
