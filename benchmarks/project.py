@@ -1,0 +1,128 @@
+"""The projects that are measured: rendered from the working tree, installed, and one of them given 30 tables."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import copier
+
+from benchmarks import ROOT, tables
+from tests.environment import UV, Project, synced
+from tests.rendering import snapshot
+
+CONTENDERS = Path(__file__).with_name("contenders")
+
+# Neither feature: hashing a password, the same for everybody, would make what isolation adds look smaller.
+ANSWERS = {"project_name": "Sample", "package_name": "sample", "auth": False, "payments": False}
+
+# In the environment of the benchmark alone.
+COMPETITORS = ["pytest-postgresql==10.0.0"]
+
+# Every run has the stopwatch, and no test is shuffled. A competitor's plugin is loaded where it competes, alone.
+PLAIN = ["-p", "no:randomly", "-p", "stopwatch"]
+WITHOUT_COMPETITORS = ["-p", "no:pytest_postgresql"]
+
+
+class RunFailedError(Exception):
+    """A run that did not end well, or whose tests did not all pass: its time would mean nothing."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A folder of tests, and the environment that they are run in."""
+
+    folder: Path
+    python: Path
+    env: Mapping[str, str]
+
+    def run(self, *arguments: str, **env: str) -> str:
+        """Run Python to its end; returns what it said. Raises `RunFailedError`."""
+        command = [str(self.python), *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+        if done.returncode != 0:
+            raise RunFailedError(f"{' '.join(command)} in {self.folder}: {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+
+class Projects:
+    """Renders and installs, below one folder, what the measurements ask for.
+
+    Args:
+        folder: where; removed by whoever made it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._template = snapshot(folder / "template")
+        self._sample: Project | None = None
+
+    def default(self) -> Runner:
+        """The default project as it is rendered, its own suite in it, and installed."""
+        project = self._render("default", {})
+        shutil.copy(CONTENDERS / "stopwatch.py", project.folder / "stopwatch.py")
+        return Runner(project.folder, _python(project), project.env)
+
+    def with_tables(
+        self, name: str, *, conftest: str | None = None, root_conftest: str | None = None, revisions: int = 2
+    ) -> Runner:
+        """A copy of the project of 30 tables, with the one test file that all contenders share.
+
+        Args:
+            name: of the copy's folder.
+            conftest: the contender's file that takes the place of the rendered `tests/conftest.py` and of the harness.
+            root_conftest: the contender's file that is added to the harness, as the project's `conftest.py`.
+            revisions: how many revisions make the schema.
+        """
+        sample = self._sample = self._sample or self._render("sample", ANSWERS, *COMPETITORS)
+        folder = self.folder / "runs" / name
+        shutil.copytree(sample.folder, folder, ignore=shutil.ignore_patterns("test_*.py", ".venv", "__pycache__"))
+        models = folder / "src" / "sample" / "models.py"
+        models.write_text(
+            models.read_text().replace("import BigInteger,", "import BigInteger, ForeignKey,") + tables.models()
+        )
+        for file, text in tables.revisions(revisions).items():
+            (folder / "migrations" / "versions" / file).write_text(text)
+        if conftest is not None:
+            shutil.rmtree(folder / "tests" / "harness")
+            shutil.copy(CONTENDERS / conftest, folder / "tests" / "conftest.py")
+            for shared in ("service.py", "address.py"):
+                shutil.copy(CONTENDERS / shared, folder / "tests" / shared)
+        if root_conftest is not None:
+            shutil.copy(CONTENDERS / root_conftest, folder / "conftest.py")
+        shutil.copy(CONTENDERS / "test_sign_up.py", folder / "tests" / "test_sign_up.py")
+        shutil.copy(CONTENDERS / "stopwatch.py", folder / "stopwatch.py")
+        # The environment holds the project as an editable install of the folder that was copied.
+        return Runner(folder, _python(sample), {**sample.env, "PYTHONPATH": str(folder / "src")})
+
+    def _render(self, name: str, answers: Mapping[str, object], *more: str) -> Project:
+        folder = self.folder / name
+        copier.run_copy(str(self._template), folder, data=dict(answers), defaults=True, quiet=True, vcs_ref="HEAD")
+        # The clusters that the harness keeps: not among those of whoever runs this. Of uv's cache, theirs.
+        caches = {"XDG_CACHE_HOME": str(self.folder / "cache"), "UV_CACHE_DIR": _uv_cache()}
+        python = Path(sys.executable).resolve()
+        project = synced(folder, self.folder / f"{name}-environment", python, **caches)
+        if more:
+            project.check(UV, "pip", "install", "--python", _python(project), *more)
+        return project
+
+
+def _python(project: Project) -> Path:
+    return Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python"
+
+
+def _uv_cache() -> str:
+    command = [UV, "cache", "dir"]
+    return subprocess.run(command, cwd=ROOT, env=os.environ, check=True, capture_output=True, text=True).stdout.strip()
