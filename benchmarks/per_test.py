@@ -23,19 +23,20 @@ PAUSE = 0.05
 class Racer:
     """A run of one contender's tests, waiting for its turns."""
 
-    def __init__(self, contender: Contender, runner: Runner, url: str, rounds: int) -> None:
+    def __init__(self, contender: Contender, runner: Runner, url: str, rounds: int, longest: int) -> None:
         self.name = contender.name
         go, self._go = os.pipe()
         told_by, told = os.pipe()
         self._told: IO[str] = os.fdopen(told_by)
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
         others = [] if contender.name == "pytest_postgresql" else WITHOUT_COMPETITORS
+        length = min(contender.slice, longest)
         # One slice more than rounds: the first sets up the session, and is not counted.
         env = {
             "TEST_DATABASE_URL": url,
             "SERVER": url,
-            "TESTS": str(contender.slice * (rounds + 1)),
-            "TURNS": f"{go},{told},{contender.slice}",
+            "TESTS": str(length * (rounds + 1)),
+            "TURNS": f"{go},{told},{length}",
         }
         self._process = subprocess.Popen(
             [str(runner.python), "-m", "pytest", "-q", "tests/test_sign_up.py", *PLAIN, *others],
@@ -82,9 +83,11 @@ class Racer:
         return self._output.read()
 
 
-def measure(projects: Projects, contenders: Sequence[Contender], url: str, rounds: int) -> dict[str, Sample]:
-    """Seconds per test, by contender."""
-    with _racers(projects, contenders, url, rounds) as racers:
+def measure(
+    projects: Projects, contenders: Sequence[Contender], url: str, rounds: int, longest: int
+) -> dict[str, Sample]:
+    """Seconds per test, by contender; no slice has more than `longest` tests."""
+    with _racers(projects, contenders, url, rounds, longest) as racers:
         for racer in racers.values():
             racer.run()
         values: dict[str, list[float]] = {name: [] for name in racers}
@@ -99,7 +102,7 @@ def measure(projects: Projects, contenders: Sequence[Contender], url: str, round
 
 @contextmanager
 def _racers(
-    projects: Projects, contenders: Sequence[Contender], url: str, rounds: int
+    projects: Projects, contenders: Sequence[Contender], url: str, rounds: int, longest: int
 ) -> Iterator[dict[str, Racer]]:
     with ExitStack() as stack:
         racers = {}
@@ -107,7 +110,7 @@ def _racers(
             runner = projects.with_tables(
                 contender.name, conftest=contender.conftest, root_conftest=contender.root_conftest
             )
-            racer = racers[contender.name] = Racer(contender, runner, url, rounds)
+            racer = racers[contender.name] = Racer(contender, runner, url, rounds, longest)
             stack.callback(racer.close)
             racer.wait()
         yield racers

@@ -111,9 +111,11 @@ class Projects:
         folder = self.folder / name
         copier.run_copy(str(self._template), folder, data=dict(answers), defaults=True, quiet=True, vcs_ref="HEAD")
         # The clusters that the harness keeps: not among those of whoever runs this. Of uv's cache, theirs.
-        caches = {"XDG_CACHE_HOME": str(self.folder / "cache"), "UV_CACHE_DIR": _uv_cache()}
+        cache = str(self.folder / "cache")
         python = Path(sys.executable).resolve()
-        project = synced(folder, self.folder / f"{name}-environment", python, **caches)
+        project = synced(
+            folder, self.folder / f"{name}-environment", python, XDG_CACHE_HOME=cache, UV_CACHE_DIR=_uv_cache()
+        )
         if more:
             project.check(UV, "pip", "install", "--python", _python(project), *more)
         return project

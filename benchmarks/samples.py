@@ -1,8 +1,11 @@
 """What was measured, over all rounds: a median and how far the rounds lie apart."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,16 @@ class Sample:
         return self.with_other(other, lambda mine, its: mine - its)
 
 
-def in_turn(rounds: int, runs: dict[str, Callable[[], float]]) -> dict[str, Sample]:
+def in_turn(rounds: int, runs: Mapping[Name, Callable[[], float]]) -> dict[Name, Sample]:
     """Run all of them in each round, each round beginning with another one."""
-    values: dict[str, list[float]] = {name: [] for name in runs}
+    values: dict[Name, list[float]] = {name: [] for name in runs}
     for number in range(rounds):
         for name in rotated(runs, number):
             values[name].append(runs[name]())
     return {name: Sample(tuple(found)) for name, found in values.items()}
 
 
-def rotated(names: Iterable[str], number: int) -> list[str]:
+def rotated(names: Iterable[Name], number: int) -> list[Name]:
     """The names, beginning with another one in each round."""
     listed = list(names)
     start = number % len(listed)

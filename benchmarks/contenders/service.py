@@ -37,7 +37,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
     """The name of an empty database, for this run."""
-    with closing(psycopg.connect(host=SERVER.query["host"], user=SERVER.username, autocommit=True)) as admin:
+    with closing(psycopg.connect(host=str(SERVER.query["host"]), user=SERVER.username, autocommit=True)) as admin:
         admin.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
         yield DATABASE
         admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")

@@ -1,0 +1,102 @@
+"""`uv run python -m benchmarks`: renders, installs, measures, prints Markdown.
+
+It takes about twelve minutes on two cores; `--quick` says in two whether it works.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.postgres import local
+from harness.postgres.run_folder import RunFolder
+from harness.postgres.server import Server
+
+from benchmarks import machine, per_test, readme, start, suite, workers
+from benchmarks.chart import svg
+from benchmarks.contenders import CONTENDERS, NONE
+from benchmarks.project import Projects
+from benchmarks.report import markdown
+from benchmarks.targets import WORKERS_TARGET, Results
+
+PARTS = ["start", "workers", "suite"]
+POSTGRES = 18
+
+ROUNDS = 10
+# A round of these takes a minute, and their ratios are steadier.
+LONG_ROUNDS = 5
+
+# Tests of one contender in a round, at most.
+SLICE, QUICK_SLICE = 100, 8
+
+
+def main() -> None:
+    """Measure what is asked for, print it, and write it where that is asked for."""
+    options = _options()
+    only = set(options.only or [*(contender.name for contender in CONTENDERS), *PARTS])
+    rounds = options.rounds or (2 if options.quick else ROUNDS)
+    long_rounds = options.rounds or (1 if options.quick else LONG_ROUNDS)
+    sizes = (50, 200) if options.quick else (100, 1000, WORKERS_TARGET, 3000)
+    # Without the floor there is no ratio.
+    contenders = [contender for contender in CONTENDERS if contender.name in only]
+    contenders = [NONE, *(contender for contender in contenders if contender is not NONE)] if contenders else []
+    with tempfile.TemporaryDirectory(prefix="savepoint-benchmarks-") as folder, _server() as server:
+        where = machine.described(server, rounds)
+        projects = Projects(Path(folder))
+        results = Results()
+        if contenders:
+            _say(f"per test: {', '.join(contender.name for contender in contenders)}")
+            url = f"postgresql://{server.user}@/postgres?host={server.host}"
+            results.per_test.update(
+                per_test.measure(projects, contenders, url, rounds, QUICK_SLICE if options.quick else SLICE)
+            )
+        if "start" in only:
+            _say("session start")
+            results.start.update(start.measure(projects, (2, 200), long_rounds))
+        if "workers" in only:
+            _say(f"workers: {', '.join(map(str, sizes))} tests")
+            results.workers.update(workers.measure(projects, sizes, long_rounds))
+        if "suite" in only:
+            _say("the default suite")
+            results.suite.update(suite.measure(projects, rounds))
+    table = markdown(results, where)
+    print(table)
+    if options.write_readme:
+        readme.write(table, svg(results))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks", description="The harness against other ways to isolate.")
+    names = [*(contender.name for contender in CONTENDERS), *PARTS]
+    parser.add_argument("--rounds", type=int, help=f"of each measurement; {ROUNDS}, and {LONG_ROUNDS} of whole runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds and small runs: whether it works, not how fast"
+    )
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--write-readme", action="store_true", help="rewrite README.md's section and the chart")
+    options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if options.write_readme and (options.only or options.quick):
+        parser.error("--write-readme: the section holds all of it, as measured in a whole run")
+    return options
+
+
+@contextmanager
+def _server() -> Iterator[Server]:
+    """The harness's own server, as its local rung starts it, for all contenders."""
+    folder = RunFolder.make()
+    try:
+        yield local.start(folder, POSTGRES)
+    finally:
+        folder.close()
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
