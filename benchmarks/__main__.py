@@ -1,6 +1,6 @@
 """`uv run python -m benchmarks`: renders, installs, measures, prints Markdown.
 
-It takes about twelve minutes on two cores; `--quick` says in two whether it works.
+It takes a quarter of an hour on two cores; `--quick` says in two minutes whether it works. What is done of it, stderr shows.
 """
 
 import argparse
@@ -24,8 +24,9 @@ from benchmarks.targets import WORKERS_TARGET, Results
 PARTS = ["start", "workers", "suite"]
 POSTGRES = 18
 
-ROUNDS = 10
-# A round of these takes a minute, and their ratios are steadier.
+# Of slices, which take a third of a second: many of them, for a median that a busy machine does not move.
+ROUNDS = 20
+# Of whole runs of pytest.
 LONG_ROUNDS = 5
 
 # Tests of one contender in a round, at most.
@@ -43,7 +44,7 @@ def main() -> None:
     contenders = [contender for contender in CONTENDERS if contender.name in only]
     contenders = [NONE, *(contender for contender in contenders if contender is not NONE)] if contenders else []
     with tempfile.TemporaryDirectory(prefix="savepoint-benchmarks-") as folder, _server() as server:
-        where = machine.described(server, rounds)
+        where = machine.described(server, rounds, long_rounds)
         projects = Projects(Path(folder))
         results = Results()
         if contenders:
@@ -52,15 +53,17 @@ def main() -> None:
             results.per_test.update(
                 per_test.measure(projects, contenders, url, rounds, QUICK_SLICE if options.quick else SLICE)
             )
+            _say(markdown(results, where))
         if "start" in only:
             _say("session start")
             results.start.update(start.measure(projects, (2, 200), long_rounds))
+        if "suite" in only:
+            _say("the default suite")
+            results.suite.update(suite.measure(projects, long_rounds))
+            _say(markdown(results, where))
         if "workers" in only:
             _say(f"workers: {', '.join(map(str, sizes))} tests")
             results.workers.update(workers.measure(projects, sizes, long_rounds))
-        if "suite" in only:
-            _say("the default suite")
-            results.suite.update(suite.measure(projects, rounds))
     table = markdown(results, where)
     print(table)
     if options.write_readme:
@@ -95,7 +98,7 @@ def _server() -> Iterator[Server]:
 
 
 def _say(what: str) -> None:
-    print(f"{what} …", file=sys.stderr, flush=True)
+    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from harness.postgres.run_folder import TMPFS
 from harness.postgres.server import Server
 
 
-def described(server: Server, rounds: int) -> str:
+def described(server: Server, rounds: int, long_rounds: int) -> str:
     """Processor, cores, load, versions, and whether the server's data is on tmpfs."""
     place = "on tmpfs" if TMPFS in Path(server.host).parents else "on a disk, not tmpfs"
     load = f"load average {os.getloadavg()[0]:.1f} at the start"
     return (
         f"{_processor()}, {os.cpu_count()} cores, {load}; Python {platform.python_version()}, "
-        f"PostgreSQL {server.version} {place}; {rounds} round{'s' if rounds > 1 else ''}"
+        f"PostgreSQL {server.version} {place}; rounds: {rounds} of slices, {long_rounds} of whole runs"
     )
 
 

@@ -11,7 +11,7 @@ class Contender:
         name: as `--only` takes it.
         title: as the table calls it.
         setup: how it was set up, in a line.
-        slice: how many tests it runs in a round: about half a second of them.
+        slice: how many tests it runs in a round: about a third of a second of them.
         conftest: the file that takes the place of the rendered conftest; None for the harness.
         root_conftest: the file that is added to the rendered conftest.
     """
@@ -25,30 +25,30 @@ class Contender:
 
 
 NONE = Contender(
-    "none", "no isolation (the floor)", "real commits, unique values, the application's own pool", 100, "none.py"
+    "none", "no isolation (the floor)", "real commits, unique values, the application's own pool", 50, "none.py"
 )
-SAVEPOINT = Contender("savepoint", "**savepoint**", "the rendered conftest as it is", 100)
+SAVEPOINT = Contender("savepoint", "**savepoint**", "the rendered conftest as it is", 50)
 OWN_DATABASE = Contender(
     "own_database",
     "**own_database**",
     "the rendered conftest, every test marked; clones made ahead",
-    30,
+    20,
     root_conftest="own_database.py",
 )
 LISTENER = Contender(
     "listener",
     "event-listener recipe",
     "one session for test and application, `begin_nested` again after each commit; a listener per test",
-    100,
+    50,
     "listener.py",
 )
-DELETE = Contender("delete", "DELETE per test", "all tables, children first, in one round trip", 100, "delete.py")
-TRUNCATE = Contender("truncate", "TRUNCATE per test", "all tables in one statement, sequences too", 30, "truncate.py")
+DELETE = Contender("delete", "DELETE per test", "all tables, children first, in one round trip", 50, "delete.py")
+TRUNCATE = Contender("truncate", "TRUNCATE per test", "all tables in one statement, sequences too", 15, "truncate.py")
 PYTEST_POSTGRESQL = Contender(
     "pytest_postgresql",
     "pytest-postgresql",
     "`postgresql_noproc` with `load`, a clone of its template per test, an engine without a pool on it",
-    10,
+    8,
     "pytest_postgresql.py",
 )
 CREATE_ALL = Contender(
