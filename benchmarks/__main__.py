@@ -1,6 +1,7 @@
 """`uv run python -m benchmarks`: renders, installs, measures, prints Markdown.
 
-It takes a quarter of an hour on two cores; `--quick` says in two minutes whether it works. What is done of it, stderr shows.
+It takes a quarter of an hour on two cores, and shows on stderr what is done of it; `--quick` says in two minutes
+whether it works.
 """
 
 import argparse
