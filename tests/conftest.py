@@ -1,9 +1,13 @@
 """Fixtures of this repository's tests: the template as it stands, its renders, and environments to run them in."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.postgres import local
+from harness.postgres.run_folder import RunFolder
+from harness.postgres.server import Server
 from pytest_copie.plugin import Copie
 
 from tests import interpreters, postgres_majors
@@ -64,3 +68,30 @@ def default_python() -> Path:
     python = interpreters.found(interpreters.OLDEST)
     assert python, f"Python {interpreters.OLDEST} is what the default project runs on; uv finds none"
     return python
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Iterator[RunFolder]:
+    """The folder of a server that is nobody's run."""
+    folder = RunFolder.make()
+    yield folder
+    folder.close()
+
+
+@pytest.fixture(scope="session")
+def server(run_folder: RunFolder) -> Server:
+    """A PostgreSQL 18 that a TEST_DATABASE_URL can name, `with_password` its one role that needs one."""
+    server = local.start(run_folder, 18)
+    hba = run_folder.path / "data" / "pg_hba.conf"
+    hba.write_text(f"local all with_password scram-sha-256\n{hba.read_text()}")
+    with server.connect() as connection:
+        connection.execute("CREATE ROLE with_password LOGIN CREATEDB PASSWORD 's3cret'")
+        connection.execute("CREATE ROLE without_right LOGIN")
+        connection.execute("SELECT pg_reload_conf()")
+    return server
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """What TEST_DATABASE_URL says to name that server."""
+    return f"postgresql://postgres@/postgres?host={server.host}"
