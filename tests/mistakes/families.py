@@ -2,9 +2,12 @@
 
 from types import ModuleType
 
-from tests.mistakes import isolation
-from tests.mistakes.catalogue import Mistake
+from tests.mistakes import api, isolation, migrations, performance, resources, transactions
+from tests.mistakes.catalogue import Mistake, Right
 
-FAMILIES: list[ModuleType] = [isolation]
+FAMILIES: list[ModuleType] = [
+    family for family in (migrations, transactions, resources, isolation, performance, api) if family.MISTAKES
+]
 
-ALL: list[Mistake] = [mistake for family in FAMILIES for mistake in family.MISTAKES]
+MISTAKES: list[Mistake] = [mistake for family in FAMILIES for mistake in family.MISTAKES]
+RIGHT: list[Right] = [right for family in FAMILIES for right in family.RIGHT]

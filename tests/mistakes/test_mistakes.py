@@ -4,17 +4,16 @@ import pytest
 
 from tests.mistakes.catalogue import Check, Guarded, Mistake, Right, Rule, SampleTest, Tool
 from tests.mistakes.conftest import MakeChanged
-from tests.mistakes.families import ALL
+from tests.mistakes.families import MISTAKES, RIGHT
 from tests.mistakes.project import Changed, Outcome
-from tests.mistakes.right import RIGHT
 from tests.mistakes.table import README, current
 
-ENTRIES: list[Mistake | Right] = [*ALL, *RIGHT]
+ENTRIES: list[Mistake | Right] = [*MISTAKES, *RIGHT]
 # Of the projects that they are made in.
 ANSWERS = [dict(answers) for answers in dict.fromkeys(tuple(entry.answers.items()) for entry in ENTRIES)]
 
 
-@pytest.mark.parametrize("mistake", ALL, ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_mistake_is_caught(changed: MakeChanged, url: str, mistake: Mistake) -> None:
     project = changed(mistake.answers, mistake.changes)
 
