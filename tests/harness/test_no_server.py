@@ -146,7 +146,7 @@ def test_a_revision_that_alembic_cannot_read(tested: Sample, revision: dict[str,
 
 def test_a_module_of_the_project_that_a_revision_imports(tested: Sample) -> None:
     tested.write("src/sample/broken.py", "def broken(:\n")
-    more = "def later():\n    from sample import broken\n"
+    more = "from sample import broken\n"
     tested.write("migrations/versions/new.py", REVISION.format(id="0002", down="0001", more=more))
 
     outcome = tested.pytest()

@@ -1,6 +1,7 @@
 """Which of the project's own files some modules import, directly or through one another, found without running them."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +13,27 @@ def imported_files(folder: Path, root: Path) -> list[Path]:
     """
     seen: set[Path] = set()
     to_read = list(folder.glob("*.py"))
+    mention = _mention_of_a_module(root)
     while to_read:
-        for path in _imports_of(to_read.pop(), root):
-            if path not in seen:
-                seen.add(path)
-                to_read.append(path)
+        path = to_read.pop()
+        text = path.read_bytes()
+        # Most revisions import nothing of the project: parsing two hundred takes 0.1 s, and reading them 0.01.
+        for imported in _imports_of(path, text, root) if mention.search(text) else ():
+            if imported not in seen:
+                seen.add(imported)
+                to_read.append(imported)
     return sorted(seen)
 
 
-def _imports_of(path: Path, root: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(path.read_bytes(), path)):
+def _mention_of_a_module(root: Path) -> re.Pattern[bytes]:
+    """Found in whatever imports one of the project's modules, by its name or relatively."""
+    paths = [path for source in (root / "src", root) if source.is_dir() for path in source.iterdir()]
+    names = {path.stem for path in paths if path.suffix == ".py" or path.is_dir()}
+    return re.compile(rb"from\s+\.|\b(%s)\b" % b"|".join(re.escape(name).encode() for name in sorted(names)))
+
+
+def _imports_of(path: Path, text: bytes, root: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(text, path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _files_of(alias.name, root)

@@ -52,17 +52,21 @@ class Migrations:
         """The revisions, as Alembic reads them; raises `MigrationError` if it cannot make sense of them."""
         with warnings.catch_warnings(record=True) as warned, as_migration_error(self._ini.parent, warned):
             warnings.simplefilter("always")
-            script = ScriptDirectory.from_config(self._config())
             # Reads the files; Alembic only warns of two revisions with one id, and then sees one of them.
-            script.get_heads()
+            self._directory.get_heads()
         if message := _warning_of_alembic(warned):
             raise MigrationError(message)
-        return script
+        return self._directory
 
     @property
     def folder(self) -> Path:
-        """The folder that holds env.py and the revisions."""
-        return Path(self.script.dir)
+        """The folder that holds env.py and the revisions; none of them is read."""
+        return Path(self._directory.dir)
+
+    @cached_property
+    def _directory(self) -> ScriptDirectory:
+        with as_migration_error(self._ini.parent):
+            return ScriptDirectory.from_config(self._config())
 
     def raise_if_several_heads(self) -> None:
         """Raise `MigrationError` if nobody can say which revision is the last one."""

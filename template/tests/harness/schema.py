@@ -22,6 +22,8 @@ from .postgres.server import Server
 from .redirect import Redirect
 from .server import run_id, stop_run, worker_id
 
+DIGEST = pytest.StashKey[str]()
+
 SERVER_FACTS = """
     SELECT version(), current_user,
            (SELECT string_agg(name || default_version, ',' ORDER BY name) FROM pg_available_extensions)
@@ -59,7 +61,7 @@ def template_database(
 
 def _build(config: pytest.Config, databases: Databases, migrations: Migrations) -> tuple[str, bool]:
     """The name of the template database, and whether it had to be built."""
-    name = TEMPLATE_PREFIX + schema_hash(databases.server, migrations, config.rootpath)
+    name = TEMPLATE_PREFIX + schema_hash(databases.server, _digest_of(config, migrations))
     with databases.template(name, rebuild=config.getoption("rebuild_schema")) as has_to_be_built:
         if has_to_be_built:
             migrations.upgrade(name)
@@ -80,7 +82,7 @@ def schema_of(config: pytest.Config) -> Schema | None:
         return is_built
 
     try:
-        digest = files_digest(migrations_of(config, None), config.rootpath)
+        digest = _digest_of(config, migrations_of(config, None))
     except MigrationError:
         return None
     return Schema(digest, build, is_new=config.getoption("rebuild_schema"))
@@ -105,11 +107,18 @@ def empty_database(databases: Databases) -> Iterator[str]:
     databases.drop(name)
 
 
-def schema_hash(server: Server, migrations: Migrations, root: Path) -> str:
+def _digest_of(config: pytest.Config, migrations: Migrations) -> str:
+    """`files_digest`, once per run: what was read at its start is what it is about."""
+    if DIGEST not in config.stash:
+        config.stash[DIGEST] = files_digest(migrations, config.rootpath)
+    return config.stash[DIGEST]
+
+
+def schema_hash(server: Server, digest: str) -> str:
     """16 hex characters that change whenever running the migrations could give another schema."""
     with server.connect() as connection:
         facts = connection.execute(SERVER_FACTS).fetchone()
-    return hashlib.sha256(repr((files_digest(migrations, root), facts)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((digest, facts)).encode()).hexdigest()[:16]
 
 
 def files_digest(migrations: Migrations, root: Path) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from . import settings
@@ -63,12 +64,8 @@ class Clusters:
             with self._locked(fcntl.LOCK_SH):
                 if not _is_ours(self.entry):
                     return False
-                shutil.copytree(self.entry, data, dirs_exist_ok=True, copy_function=shutil.copyfile)
+                _copy(self.entry, data, user)
                 os.utime(self.entry)
-            for path in data.rglob("*"):
-                path.chmod(0o700 if path.is_dir() else 0o600)
-                if user is not None:
-                    os.chown(path, user.uid, user.gid)
         except OSError:
             _empty(data)
             return False
@@ -80,7 +77,7 @@ class Clusters:
             self._sweep()
             whole = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
             try:
-                shutil.copytree(data, whole, dirs_exist_ok=True, copy_function=shutil.copyfile)
+                _copy(data, whole, None)
                 shutil.rmtree(self.entry, ignore_errors=True)
                 whole.rename(self.entry)
             finally:
@@ -128,6 +125,29 @@ def _is_ours(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
+
+
+def _copy(source: Path, target: Path, user: User | None) -> None:
+    """Fill `target`, an empty folder, with copies that `user` alone may read, or ours.
+
+    In one pass: a cluster is 1,300 small files, and `shutil.copytree` and then a mode and an owner for each took twice
+    as long.
+    """
+    for folder, folders, files in os.walk(source):
+        copies = target / Path(folder).relative_to(source)
+        for name in folders:
+            (copies / name).mkdir(mode=0o700)
+            if user is not None:
+                os.chown(copies / name, user.uid, user.gid)
+        for name in files:
+            with Path(folder, name).open("rb", 0) as read, _private(copies / name) as written:
+                if user is not None:
+                    os.fchown(written.fileno(), user.uid, user.gid)
+                shutil.copyfileobj(read, written, 2**20)
+
+
+def _private(path: Path) -> FileIO:
+    return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _empty(folder: Path) -> None:
