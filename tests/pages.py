@@ -5,10 +5,21 @@ import re
 
 def shell_blocks(page: str, heading: str) -> list[str]:
     """The blocks of shell commands in a section of a page, up to the next heading."""
+    return _blocks(page, heading, "sh")
+
+
+def python_blocks(page: str, heading: str) -> list[str]:
+    """The same of Python."""
+    return _blocks(page, heading, "python")
+
+
+def _blocks(page: str, heading: str, language: str) -> list[str]:
     _, found, section = page.partition(f"{heading}\n")
     assert found, f"there is no {heading}"
-    blocks = re.findall(r"^```sh\n(.*?)^```$", re.split(r"^#+ ", section, maxsplit=1, flags=re.M)[0], re.M | re.S)
-    assert blocks, f"there are no commands in {heading}"
+    blocks = re.findall(
+        rf"^```{language}\n(.*?)^```$", re.split(r"^#+ ", section, maxsplit=1, flags=re.M)[0], re.M | re.S
+    )
+    assert blocks, f"there is no block of {language} in {heading}"
     return blocks
 
 

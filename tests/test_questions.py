@@ -20,7 +20,7 @@ from tests.rendering import Render
 
 ONE_LINE = "must be one line of 1 to 60 characters with at least one letter"
 IDENTIFIER = "must be a lower-case ASCII identifier of at most 60 characters"
-TAKEN = "must not be a keyword, a module of Python's standard library, a folder of the project"
+TAKEN = "is taken; "
 COPY = [sys.executable, "-m", "copier", "copy", "--defaults", "--vcs-ref", "HEAD"]
 PERCENT = "must be a whole number from 0 to 100"
 
@@ -82,6 +82,8 @@ def test_every_question_says_what_it_decides(template: Path) -> None:
     ]
     for name, details in questions(template).items():
         assert "?" in details["help"], name
+        # Copier cuts a line that is longer than the terminal: 80 columns, of which its microphone takes three.
+        assert max(map(len, details["help"].splitlines())) <= 76, name
 
 
 def test_nothing_asks_for_trust(template: Path) -> None:

@@ -1,5 +1,6 @@
 """README.md's commands do what it says they do."""
 
+import html
 import os
 import re
 import shutil
@@ -8,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import interpreters
-from tests.environment import TIMEOUT, UV, clean
-from tests.pages import shell_blocks
-from tests.rendering import ROOT
+from tests.environment import TIMEOUT, UV, clean, synced
+from tests.pages import python_blocks, shell_blocks
+from tests.rendering import ROOT, Render
 
 
 def commands() -> list[str]:
@@ -40,6 +42,28 @@ def test_the_default_project_is_rendered_and_its_suite_passes(template: Path, tm
     assert copier in script
     assert re.search(r"^=+ \d+ passed in ", done.stdout, re.M)
     assert (tmp_path / "my-service" / "uv.lock").exists()
+
+
+def test_the_example_passes(render: Render, environment: Path, default_python: Path, tmp_path: Path) -> None:
+    folder = render.copy(tmp_path / "my-service", package_name="my_service")
+    [example] = python_blocks((ROOT / "README.md").read_text(), "## A test")
+    (folder / "tests" / "test_coffee.py").write_text(example)
+    project = synced(folder, environment, default_python)
+
+    output = project.check(UV, "run", "pytest", "tests/test_coffee.py")
+
+    assert re.search(r"^=+ 2 passed in ", output, re.M)
+    project.check(UV, "run", "ruff", "check", "tests/test_coffee.py")
+    project.check(UV, "run", "ruff", "format", "--check", "tests/test_coffee.py")
+
+
+def test_the_picture_shows_the_questions() -> None:
+    picture = html.unescape((ROOT / "docs/pictures/questions.svg").read_text())
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text())
+    asked = [details["help"] for details in questions.values() if isinstance(details, dict) and "help" in details]
+
+    missing = [line for question in asked for line in question.splitlines() if line not in picture]
+    assert missing == [], "record it: uv run python -m docs"
 
 
 def test_the_template_is_tested_by_pytest() -> None:

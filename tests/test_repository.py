@@ -28,7 +28,7 @@ def test_is_linted() -> None:
 
 
 def test_is_typed(shared: Path) -> None:
-    run(sys.executable, "-m", "mypy", "--cache-dir", shared / "mypy", "tests", "benchmarks")
+    run(sys.executable, "-m", "mypy", "--cache-dir", shared / "mypy", "tests", "benchmarks", "docs")
 
 
 def test_the_harness_is_typed(shared: Path) -> None:
