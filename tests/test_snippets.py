@@ -1,0 +1,66 @@
+"""The lines of Python in a rendered project's `tests/README.md` do what the page says, as they stand there."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.environment import UV, synced
+from tests.rendering import Render
+
+# What a reader would have: imports, and the two names that stand for what they send.
+PRELUDE = """\
+import asyncio
+import pytest
+from factory import Factory, Sequence
+from httpx import AsyncClient
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from shop.models import User
+from tests.factories import UserFactory
+from tests.harness import Create, NewClient, Queries, RunningApp
+
+ADA = {ada}
+COFFEE = {{"amount": 350, "currency": "eur", "payment_method": "pm_card_visa"}}
+"""
+
+# A block that is not a test stands in one.
+FRAGMENT = """\
+async def test_fragment_{number}(client: AsyncClient, create: Create, db_session: AsyncSession) -> None:
+    user = await create(UserFactory)
+{block}
+"""
+
+
+def snippets_of(page: str) -> list[str]:
+    """The page's blocks of Python, each as tests, or as what stands before tests."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    assert blocks
+    return [
+        block
+        if re.match(r"@pytest|async def test_|def test_|class |from |import ", block)
+        else FRAGMENT.format(number=number, block=textwrap.indent(textwrap.dedent(block), "    "))
+        for number, block in enumerate(blocks)
+    ]
+
+
+@pytest.mark.parametrize("features", [True, False], ids=["everything", "bare"])
+def test_the_snippets_pass(
+    render: Render, environment: Path, default_python: Path, tmp_path: Path, features: bool
+) -> None:
+    folder = render.copy(tmp_path / "shop", package_name="shop", auth=features, payments=features)
+    page = (folder / "tests" / "README.md").read_text()
+    ada = {"email": "ada@example.com"} | ({"password": "correct horse battery"} if features else {})
+    more = (
+        "from tests.factories import HASHED_PASSWORD\nfrom tests.harness.stripe import MockStripe\n" if features else ""
+    )
+    snippets = snippets_of(page)
+    (folder / "tests" / "test_snippets.py").write_text("\n\n".join([PRELUDE.format(ada=ada) + more, *snippets]))
+    project = synced(folder, environment, default_python)
+
+    output = project.check(UV, "run", "pytest", "-q", "tests/test_snippets.py")
+
+    count = sum(len(re.findall(r"^async def test_|^def test_", snippet, re.M)) for snippet in snippets)
+    assert f"{count} passed" in output
