@@ -65,7 +65,7 @@ def test_a_downgrade_that_leaves_something_behind(sample: Sample) -> None:
     outcome = sample.checks()
 
     assert failed(outcome) == {"test_migrations_go_up_down_and_up_again"}
-    assert "a downgrade to base leaves this behind (+)" in outcome.output
+    assert "the downgrade of 0001 leaves this behind (+)" in outcome.output
     assert "+ relation public.users: table heap" in outcome.output
 
 

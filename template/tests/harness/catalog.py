@@ -4,6 +4,7 @@ Not part of it, since they differ without meaning anything: the order of columns
 sequences that a column owns (a rename keeps the old ones), what belongs to an extension, and Alembic's own table.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from psycopg import Connection
@@ -104,11 +105,12 @@ Catalog = dict[str, str]
 
 def catalog(connection: Connection[Any]) -> Catalog:
     """The objects of the database, by kind and name (`column public.users.email`), with what defines each."""
-    return {
-        f"{kind} {name}": definition or ""
-        for kind, query in QUERIES.items()
-        for name, definition in connection.execute(query.encode())
-    }
+    return catalog_by(lambda query: connection.execute(query.encode()))
+
+
+def catalog_by(rows: Callable[[str], Iterable[Any]]) -> Catalog:
+    """The same, by whatever sends a query and gives its rows."""
+    return {f"{kind} {name}": definition or "" for kind, query in QUERIES.items() for name, definition in rows(query)}
 
 
 def differences(expected: Catalog, actual: Catalog) -> list[str]:
