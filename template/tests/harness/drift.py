@@ -20,6 +20,7 @@ INI_HELP = "What only migrations make, as the drift test names it, such as `trig
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("only_in_migrations", INI_HELP, type="linelist", default=[])
+    parser.addini("foreign_keys_without_index", "Foreign keys that need none, by name.", type="linelist", default=[])
 
 
 def prepare(empty: Connection[Any], migrated: Connection[Any]) -> None:
