@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 from httpx import ASGITransport, AsyncClient
 
+from .guards import around_request
 from .lifespan import RunningApp
 
 
@@ -23,13 +24,16 @@ class NewClient(Protocol):
 
 
 @pytest.fixture
-async def new_client(anyio_backend: str, running_app: RunningApp, isolated: None) -> AsyncIterator[NewClient]:
+async def new_client(
+    anyio_backend: str, running_app: RunningApp, isolated: None, request: pytest.FixtureRequest
+) -> AsyncIterator[NewClient]:
     """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
 
     async def with_state(scope: Any, receive: Any, send: Any) -> None:
         # As a server does: each request gets a shallow copy of what the lifespan yielded.
         scope["state"] = running_app.state.copy()
-        await running_app.app(scope, receive, send)
+        with around_request(request.node):
+            await running_app.app(scope, receive, send)
 
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)

@@ -14,9 +14,9 @@ OF_PYTEST = "PYTEST_CURRENT_TEST"
 
 @contextmanager
 def _put_back(item: pytest.Item) -> Iterator[None]:
-    before = _variables()
+    before = variables()
     yield
-    after = _variables()
+    after = variables()
     if after == before:
         return
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -29,10 +29,11 @@ def _put_back(item: pytest.Item) -> Iterator[None]:
     GUARD.fires(item, f"the test changed the environment and left it so: {', '.join(names)}.")
 
 
-def _variables() -> dict[str, str]:
-    variables = dict(os.environ)
-    variables.pop(OF_PYTEST, None)
-    return variables
+def variables() -> dict[str, str]:
+    """All but those that pytest changes."""
+    found = dict(os.environ)
+    found.pop(OF_PYTEST, None)
+    return found
 
 
 GUARD = Guard(

@@ -4,8 +4,8 @@ A guard fires by name. The test fails, its own failure shown after what the guar
 cause. `guards_off` of pyproject.toml turns guards off for good, and `@pytest.mark.allow` allows one thing to one test.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -26,6 +26,7 @@ class Guard:
         instead: one sentence: what to do.
         fixtures: entered before the first function-scoped fixture of a test, and left after the last of them is over.
         call: entered before the test's own function, and left right after it, while its fixtures are still there.
+        request: entered before each request that a client sends to the application, and left when it is answered.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Guard:
     instead: str
     fixtures: Around | None = None
     call: Around | None = None
+    request: Around | None = None
 
     def __post_init__(self) -> None:
         GUARDS[self.name] = self
@@ -107,22 +109,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unknown.raise_if_any()
 
 
+@contextmanager
+def _entered(item: pytest.Item, arounds: Iterable[tuple[Guard, Around | None]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for guard, around in arounds:
+            if around is not None and guard.watches(item):
+                stack.enter_context(around(item))
+        yield
+
+
+def around_request(item: pytest.Item) -> AbstractContextManager[None]:
+    """What surrounds one request of this test."""
+    return _entered(item, [(guard, guard.request) for guard in GUARDS.values()])
+
+
 @pytest.fixture(autouse=True)
 def guarded(request: pytest.FixtureRequest) -> Iterator[None]:
     """Surrounds all function-scoped fixtures of a test: the first of them, since it is autouse and has no other."""
-    with ExitStack() as stack:
-        for guard in GUARDS.values():
-            if guard.fixtures is not None and guard.watches(request.node):
-                stack.enter_context(guard.fixtures(request.node))
+    with _entered(request.node, [(guard, guard.fixtures) for guard in GUARDS.values()]):
         yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    with ExitStack() as stack:
-        for guard in GUARDS.values():
-            if guard.call is not None and guard.watches(item):
-                stack.enter_context(guard.call(item))
+    with _entered(item, [(guard, guard.call) for guard in GUARDS.values()]):
         return (yield)
 
 

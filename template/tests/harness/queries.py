@@ -98,13 +98,15 @@ def _message(limit: str, number: int, statements: Sequence[Statement]) -> str:
     lines = []
     for (sql, place), count in repeated.items():
         times = f"{count}\N{MULTIPLICATION SIGN}" if count > 1 else ""
-        lines.append(f"{times:>5} {_shortened(sql)}")
+        lines.append(f"{times:>5} {shortened(sql)}")
         if place is not None:
             lines.append(f"{'':8}{place}")
     return "\n".join([f"{heading}:" if lines else f"{heading}.", *lines])
 
 
-def _shortened(sql: str) -> str:
+def shortened(sql: str) -> str:
+    """A statement as a message shows it: on one line, and not too long."""
+    sql = " ".join(sql.split())
     # Which columns are read seldom matters, and there are many.
     sql = COLUMNS.sub("SELECT ... FROM ", sql)
     return sql if len(sql) <= LONGEST else f"{sql[:LONGEST]}..."

@@ -33,6 +33,7 @@ class Redirect:
     def __init__(self) -> None:
         self._database: URL | None = None
         self._harness_dialects: WeakSet[Dialect] = WeakSet()
+        self._tests_dialects: WeakSet[Dialect] = WeakSet()
         self._engines: WeakSet[Engine] = WeakSet()
 
     @contextmanager
@@ -44,9 +45,15 @@ class Redirect:
         finally:
             self._database = before
 
-    def exempt(self, engine: AsyncEngine) -> None:
-        """Let one of the harness's own engines connect to the address it was made with."""
+    def exempt(self, engine: AsyncEngine, *, of_tests: bool = False) -> None:
+        """Let one of the harness's own engines connect to the address it was made with; `of_tests`, if tests get it."""
         self._harness_dialects.add(engine.sync_engine.dialect)
+        if of_tests:
+            self._tests_dialects.add(engine.sync_engine.dialect)
+
+    def is_of_test(self, connection: Connection) -> bool:
+        """Whether a connection is the application's or the test's, and not one by which the harness does its work."""
+        return connection.dialect not in self._harness_dialects or connection.dialect in self._tests_dialects
 
     async def empty_pools(self) -> None:
         """Close the idle connections of the application's engines: their next ones go where `to` sends them."""

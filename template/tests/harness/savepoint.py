@@ -40,7 +40,7 @@ async def worker_engine(
 ) -> AsyncIterator[AsyncEngine]:
     """The engine of all savepoint tests of this worker."""
     engine = create_async_engine(worker_database.url)
-    redirect.exempt(engine)
+    redirect.exempt(engine, of_tests=True)
     yield engine
     await engine.dispose()
 

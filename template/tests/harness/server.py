@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from .network import NETWORK
 from .postgres import ladder
 from .postgres.server import NoServerError, Server
 
@@ -71,10 +72,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> Server:
     """A PostgreSQL server of the project's major."""
+    network = pytestconfig.stash[NETWORK]
     try:
-        server = _find(pytestconfig)
+        with network.let_through():
+            server = _find(pytestconfig)
     except NoServerError as failed:
         stop_run(pytestconfig, f"postgres: {failed}")
+    network.allowed.append(f"{server.host}:{server.port}")
     pytestconfig.stash[SERVER] = _described(server)
     return server
 

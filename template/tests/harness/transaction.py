@@ -15,23 +15,12 @@ from sqlalchemy import Connection, TextClause, event
 from sqlalchemy.exc import InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
-OWN_DATABASE = (
-    "A savepoint test has one connection for all sessions. Mark the test with @pytest.mark.own_database: it then runs "
-    "on a database of its own, with real connections and real commits."
-)
+from .refusals import CUT, HAS_ENDED, ISOLATION_LEVEL, OWN_DATABASE
 
 
 class IsolationError(Exception):
     """The test did what one transaction on one connection cannot hold."""
 
-
-HAS_ENDED = (
-    "the test's transaction has ended, and a new one would commit for real. What ended it was `db_session.rollback()`, "
-    "or a flush of db_session that failed. Wrap what is expected to fail, inside `pytest.raises`, in "
-    "`async with db_session.begin_nested():`."
-)
-CUT = "a statement was cancelled while it ran, and that cuts its connection, the only one there is. " + OWN_DATABASE
-ISOLATION_LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE
 
 # The first words of SQL that is given as text and only reads; after WITH, anything may come.
 READS = ("select", "show", "explain", "values", "table")
@@ -77,6 +66,15 @@ class OuterTransaction:
         self._test_session = session
         self._listen(session, "before_flush", self._on_flush)
         self._listen(session, "do_orm_execute", self._on_execute)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether a session of the application is open."""
+        return not all(savepoint.by_test for savepoint in self._open)
+
+    def tasks_in_sessions(self) -> set[asyncio.Task[Any]]:
+        """The tasks that have a session of the application open."""
+        return {savepoint.task for savepoint in self._open if savepoint.task is not None and not savepoint.by_test}
 
     def left_open(self) -> str | None:
         """What is wrong if a session of the application is open at the end of the test; recorded as a violation."""
@@ -187,7 +185,7 @@ class OuterTransaction:
             self._refuse_write()
 
     def _refuse_write(self) -> None:
-        if not all(savepoint.by_test for savepoint in self._open):
+        if self.has_sessions:
             self._refuse(
                 "db_session writes while a session of the application is open: the row would be inside that session's "
                 "savepoint, and gone if it rolls back. Write before that session begins, or after it has ended. "

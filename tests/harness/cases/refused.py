@@ -98,7 +98,7 @@ async def test_deferred_constraint(session_factory: SessionFactory) -> None:
 async def test_a_task_that_outlives_its_test(session_factory: SessionFactory) -> None:
     async def use_the_database() -> None:
         async with session_factory() as session:
-            await session.execute(text("SELECT pg_sleep(1)"))
+            await session.execute(text("SELECT pg_sleep(60)"))
 
     task = asyncio.create_task(use_the_database())
     while not task.done():
@@ -129,7 +129,7 @@ async def test_reading_after_a_statement_that_was_cancelled(
 async def test_a_task_group_of_sessions(session_factory: SessionFactory) -> None:
     async def read() -> None:
         async with session_factory() as session:
-            await session.execute(text("SELECT pg_sleep(1)"))
+            await session.execute(text("SELECT pg_sleep(60)"))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(read())

@@ -1,0 +1,135 @@
+"""Guard: no network but the test database's own address and port; names are not even looked up.
+
+Sockets of the machine itself (AF_UNIX) are no network. Every attempt is refused, and fails the test at its end, also
+if the application swallowed the error.
+"""
+
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+
+from .audit import listen, stop_listening
+from .guards import Guard
+from .places import place_of_call
+
+INI_HELP = "Addresses that tests may connect to, as `host` or `host:port`."
+
+GUARD = Guard(
+    "network",
+    why="a test that depends on somebody's server fails when it does, and changes what is there.",
+    instead="mock what is asked, below the library that asks: respx for httpx.",
+)
+
+
+class NetworkRefusedError(OSError):
+    """A test asked for an address that is not its database's."""
+
+
+class Network:
+    """What the test that runs may reach.
+
+    Args:
+        allowed: addresses, as `host` or `host:port`.
+    """
+
+    def __init__(self, allowed: list[str]) -> None:
+        self.allowed = allowed
+        self._item: pytest.Item | None = None
+        self._refused: set[str] = set()
+
+    @contextmanager
+    def watching(self, item: pytest.Item) -> Iterator[None]:
+        """Refuse, while this test runs, what it may not reach."""
+        self._item, self._refused = item, set()
+        try:
+            yield
+        finally:
+            self._item = None
+
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """For what the harness does by itself: start a server, and look its name up."""
+        item, self._item = self._item, None
+        try:
+            yield
+        finally:
+            self._item = item
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Listen to the events of sockets; raises `NetworkRefusedError`."""
+        if self._item is None:
+            return
+        host, port = _address(event, arguments)
+        # Before their names are looked up, hosts are names; and a socket that is connected has its address already.
+        if host is None or self._may_reach(self._item, host, port):
+            return
+        address = f"{host}:{port}" if port else host
+        if address not in self._refused:
+            self._refused.add(address)
+            place = place_of_call(self._item.config.rootpath)
+            where = f" ({place})" if place else ""
+            GUARD.fires(self._item, f"the test asked for {address}{where}, and was refused.", allow=address)
+        raise NetworkRefusedError(f"{address}: tests reach no network but their database")
+
+    def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
+        allowed = [*self.allowed, *(GUARD.allowed(item) or ())]
+        if {host, f"{host}:{port}"} & set(allowed):
+            return True
+        with self.let_through():
+            return any(
+                host in _addresses(name) for name, of_port in map(_split, allowed) if of_port in (None, str(port))
+            )
+
+
+def _address(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, int | None]:
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        # A path is a socket of this machine; None, one that is connected.
+        return (address[0], address[1]) if isinstance(address, tuple) and isinstance(address[0], str) else (None, None)
+    host, port = arguments[0], arguments[1] if event == "socket.getaddrinfo" else None
+    name = host.decode() if isinstance(host, bytes) else host
+    return name or None, port if isinstance(port, int) else None
+
+
+def _split(address: str) -> tuple[str, str | None]:
+    # Of "::1" the whole is a host, and of "host:80" a part.
+    host, colon, port = address.rpartition(":")
+    return (host, port) if colon and port.isdecimal() and ":" not in host else (address, None)
+
+
+@cache
+def _addresses(name: str) -> frozenset[str]:
+    try:
+        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(name, None))
+    except OSError:
+        return frozenset()
+
+
+EVENTS = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
+NETWORK = pytest.StashKey[Network]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("allowed_hosts", INI_HELP, type="args", default=[])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NETWORK] = network = Network(list(config.getini("allowed_hosts")))
+    listen(dict.fromkeys(EVENTS, network.hear))
+
+
+def pytest_unconfigure() -> None:
+    stop_listening(EVENTS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if not GUARD.watches(item):
+        return (yield)
+    with item.config.stash[NETWORK].watching(item):
+        return (yield)

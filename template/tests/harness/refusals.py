@@ -1,0 +1,14 @@
+"""What a savepoint test cannot hold, in the words that its reader gets, with what to write instead."""
+
+OWN_DATABASE = (
+    "A savepoint test has one connection for all sessions. Mark the test with @pytest.mark.own_database: it then runs "
+    "on a database of its own, with real connections and real commits."
+)
+
+HAS_ENDED = (
+    "the test's transaction has ended, and a new one would commit for real. What ended it was `db_session.rollback()`, "
+    "or a flush of db_session that failed. Wrap what is expected to fail, inside `pytest.raises`, in "
+    "`async with db_session.begin_nested():`."
+)
+CUT = "a statement was cancelled while it ran, and that cuts its connection, the only one there is. " + OWN_DATABASE
+ISOLATION_LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE

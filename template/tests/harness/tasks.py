@@ -1,0 +1,130 @@
+"""Guards: a test leaves no task behind, and no context variable; both would be there for the test after it.
+
+All async tests run in one task on one loop. What a test started may end by itself, if it does so soon; a context
+variable that the application sets while it handles a request is the request's own, as on a server.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from typing import Any
+
+import pytest
+from _pytest.outcomes import OutcomeException
+
+from .guards import Guard
+from .places import is_of_project, places
+from .savepoint import OUTER_TRANSACTION
+
+# Seconds that a task has for ending by itself, once the test has returned.
+GRACE = 0.5
+
+# Set by the first use of a library, and of no consequence to the next test.
+HARMLESS = {"decimal_context", "current_async_library_cvar", "warnings_context"}
+
+OF_REQUESTS = pytest.StashKey[set[ContextVar[Any]]]()
+
+TASKS = Guard(
+    "tasks",
+    why="it goes on in the tests after this one, uses their database, and fails them instead.",
+    instead="await it, or cancel it and then await it; a task of the application's ends with its lifespan.",
+)
+
+
+@contextmanager
+def _of_request(item: pytest.Item) -> Iterator[None]:
+    before = copy_context()
+    yield
+    item.stash.setdefault(OF_REQUESTS, set()).update(_changed(before))
+
+
+CONTEXT = Guard(
+    "context",
+    why="all async tests share a context: the next test finds the value there, and passes or fails by the order.",
+    instead="keep what set() returns, and give it to reset() in a `finally`, or in a fixture after its yield.",
+    request=_of_request,
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    function = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(function) or hasattr(function, "hypothesis"):
+        return (yield)
+    pyfuncitem.obj = _watched(function, pyfuncitem)
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = function
+
+
+def _watched(function: Callable[..., Awaitable[None]], item: pytest.Item) -> Callable[..., Coroutine[Any, Any, None]]:
+    @functools.wraps(function)
+    async def watched(*arguments: Any, **named: Any) -> None:
+        tasks, context = asyncio.all_tasks(), copy_context()
+        try:
+            await function(*arguments, **named)
+        except (Exception, OutcomeException):
+            await _look(item, tasks, context)
+            raise
+        await _look(item, tasks, context)
+
+    return watched
+
+
+async def _look(item: pytest.Item, tasks: set[asyncio.Task[Any]], context: Context) -> None:
+    if CONTEXT.watches(item):
+        _put_back(item, context)
+    left = asyncio.all_tasks() - tasks
+    if not left or not TASKS.watches(item):
+        return
+    done, pending = await asyncio.wait(left, timeout=GRACE)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            where = "".join(f"\n  {place}" for place in places(error, item.config.rootpath))
+            TASKS.fires(item, f"{_name(task)} raised {type(error).__name__}, and nobody awaited it: {error}{where}")
+    # A task with a session open is refused by the rules of the test's transaction, which say more.
+    outer = item.stash.get(OUTER_TRANSACTION, None)
+    for task in pending - (outer.tasks_in_sessions() if outer else set()):
+        TASKS.fires(item, f"the test has ended, and {_name(task)} still runs{_where(task, item)}.")
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending, timeout=GRACE)
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    return f"task {task.get_name()} ({getattr(task.get_coro(), '__qualname__', 'a coroutine')})"
+
+
+def _where(task: asyncio.Task[Any], item: pytest.Item) -> str:
+    root, place = item.config.rootpath, ""
+    coroutine: Any = task.get_coro()
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        path = type(root)(frame.f_code.co_filename)
+        if is_of_project(path, root):
+            place = f", at {path.relative_to(root)}:{frame.f_lineno}"
+        coroutine = coroutine.cr_await
+    return place
+
+
+def _put_back(item: pytest.Item, before: Context) -> None:
+    of_requests: set[ContextVar[Any]] = item.stash.get(OF_REQUESTS, set())
+    left = _changed(before) - of_requests
+    if not left:
+        return
+    names = ", ".join(sorted(variable.name for variable in left))
+    for variable in left:
+        if variable in before:
+            variable.set(before[variable])
+    CONTEXT.fires(item, f"the test has set a context variable and left it so: {names}.")
+
+
+def _changed(before: Context) -> set[ContextVar[Any]]:
+    return {
+        variable
+        for variable, value in copy_context().items()
+        if (variable not in before or before[variable] is not value) and variable.name not in HARMLESS
+    }
