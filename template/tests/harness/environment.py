@@ -3,20 +3,56 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from .audit import listen, stop_listening
 from .guards import Guard
 
 # pytest's own, changed as a test goes through its phases.
 OF_PYTEST = "PYTEST_CURRENT_TEST"
 
+EVENTS = {"os.putenv", "os.unsetenv"}
+
+
+class Environment:
+    """The variables as they are, read anew only if Python says that one was changed: reading all takes 0.05 ms."""
+
+    def __init__(self) -> None:
+        self._variables: dict[str, str] = {}
+        self._is_current = False
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Listen to Python's events of that name."""
+        if os.fsdecode(arguments[0]) != OF_PYTEST:
+            self._is_current = False
+
+    def now(self) -> dict[str, str]:
+        """All variables but pytest's own; not to be written to."""
+        if not self._is_current:
+            # Before they are read: another thread may change one meanwhile.
+            self._is_current = True
+            self._variables = {name: value for name, value in os.environ.items() if name != OF_PYTEST}
+        return self._variables
+
+
+ENVIRONMENT = Environment()
+
+
+def pytest_configure() -> None:
+    listen(dict.fromkeys(EVENTS, ENVIRONMENT.hear))
+
+
+def pytest_unconfigure() -> None:
+    stop_listening(EVENTS)
+
 
 @contextmanager
 def _put_back(item: pytest.Item) -> Iterator[None]:
-    before = variables()
+    before = ENVIRONMENT.now()
     yield
-    after = variables()
+    after = ENVIRONMENT.now()
     if after == before:
         return
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -27,13 +63,6 @@ def _put_back(item: pytest.Item) -> Iterator[None]:
             del os.environ[name]
     # Names alone: a value may be a secret.
     GUARD.fires(item, f"the test changed the environment and left it so: {', '.join(names)}.")
-
-
-def variables() -> dict[str, str]:
-    """All but those that pytest changes."""
-    found = dict(os.environ)
-    found.pop(OF_PYTEST, None)
-    return found
 
 
 GUARD = Guard(

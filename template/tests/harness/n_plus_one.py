@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import Connection, Engine, event
@@ -16,38 +17,53 @@ from .guards import Guard
 from .places import place_of_call
 from .queries import shortened
 
-OF_REQUEST: ContextVar[Counter[str] | None] = ContextVar("of_request", default=None)
-
 INI_HELP = "How often a request may send one query; the guard n_plus_one fires when it has."
+
+
+@dataclass(frozen=True)
+class Request:
+    """One that is being answered: how often it has sent each statement."""
+
+    item: pytest.Item
+    most: int
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+# Of each request its own: with a database of its own, a test may send several at once.
+REQUEST: ContextVar[Request | None] = ContextVar("request", default=None)
+
+
+def _count(connection: Connection, cursor: object, sql: str, *rest: object) -> None:
+    request = REQUEST.get()
+    if request is None:
+        return
+    request.counts[sql] += 1
+    # Where it came from is looked for once: it takes longer than counting.
+    if request.counts[sql] == request.most and sql.lstrip()[:6].upper() == "SELECT":
+        place = place_of_call(request.item.config.rootpath)
+        lines = [f"a request has sent one query {request.most} times, and may go on:", f"  {shortened(sql)}"]
+        GUARD.fires(request.item, "\n".join([*lines, f"  {place}"] if place else lines))
 
 
 @contextmanager
 def _counting(item: pytest.Item) -> Iterator[None]:
-    most = int(item.config.getini("n_plus_one"))
-    counts: Counter[str] = Counter()
-
-    def count(connection: Connection, cursor: object, sql: str, *rest: object) -> None:
-        # Of this request alone: with a database of its own, a test may send several at once.
-        if OF_REQUEST.get() is not counts:
-            return
-        counts[sql] += 1
-        # Where it came from is looked for once: it takes longer than counting.
-        if counts[sql] == most and sql.lstrip()[:6].upper() == "SELECT":
-            place = place_of_call(item.config.rootpath)
-            lines = [f"a request has sent one query {most} times, and may go on:", f"  {shortened(sql)}"]
-            GUARD.fires(item, "\n".join([*lines, f"  {place}"] if place else lines))
-
-    before = OF_REQUEST.set(counts)
-    event.listen(Engine, "before_cursor_execute", count)
+    before = REQUEST.set(Request(item, int(item.config.getini("n_plus_one"))))
     try:
         yield
     finally:
-        OF_REQUEST.reset(before)
-        event.remove(Engine, "before_cursor_execute", count)
+        REQUEST.reset(before)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("n_plus_one", INI_HELP, default="5")
+
+
+def pytest_configure() -> None:
+    event.listen(Engine, "before_cursor_execute", _count)
+
+
+def pytest_unconfigure() -> None:
+    event.remove(Engine, "before_cursor_execute", _count)
 
 
 GUARD = Guard(

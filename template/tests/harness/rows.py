@@ -20,30 +20,33 @@ from .transaction import IsolationError
 HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
-@contextmanager
-def _refusing(item: pytest.Item) -> Iterator[None]:
-    if item.get_closest_marker("own_database") is not None:
-        yield
-        return
+ITEM: list[pytest.Item] = []
 
-    def refuse(connection: Connection) -> None:
-        if (
-            not item.config.stash[REDIRECT].is_of_test(connection)
-            or not connection.exec_driver_sql(HAS_WRITTEN).scalar()
-        ):
-            return
-        place = place_of_call(item.config.rootpath)
+
+def _refuse(connection: Connection) -> None:
+    if not ITEM or not ITEM[0].config.stash[REDIRECT].is_of_test(connection):
+        return
+    if connection.exec_driver_sql(HAS_WRITTEN).scalar():
+        place = place_of_call(ITEM[0].config.rootpath)
         where = f" ({place})" if place else ""
-        GUARD.fires(
-            item, f"a connection outside of the test's transaction was about to commit{where}, and was refused."
-        )
+        GUARD.fires(ITEM[0], f"a connection outside of the test's transaction would have committed{where}.")
         raise IsolationError("a commit outside of the test's transaction would be real. " + OWN_DATABASE)
 
-    event.listen(Engine, "commit", refuse)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "commit", refuse)
+
+def pytest_configure() -> None:
+    event.listen(Engine, "commit", _refuse)
+
+
+def pytest_unconfigure() -> None:
+    event.remove(Engine, "commit", _refuse)
+
+
+@contextmanager
+def _refusing(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("own_database") is None:
+        ITEM.append(item)
+    yield
+    ITEM.clear()
 
 
 GUARD = Guard(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .environment import variables
+from .environment import ENVIRONMENT
 from .guards import Guard
 
 Cached = dict[str, "functools._lru_cache_wrapper[Any]"]
@@ -23,7 +23,7 @@ FOUND = pytest.StashKey[tuple[int, Cached]]()
 
 @contextmanager
 def _before_fixtures(item: pytest.Item) -> Iterator[None]:
-    item.stash[BEFORE] = variables(), {name: _size(function) for name, function in _cached(item.config).items()}
+    item.stash[BEFORE] = ENVIRONMENT.now(), {name: _size(function) for name, function in _cached(item.config).items()}
     yield
 
 
@@ -33,7 +33,7 @@ def _watching(item: pytest.Item) -> Iterator[None]:
     environment, sizes = item.stash[BEFORE]
     remembered = _cached(item.config)
     grown = [name for name, function in remembered.items() if _size(function) > sizes.get(name, 0)]
-    if grown and variables() != environment:
+    if grown and ENVIRONMENT.now() != environment:
         for name in grown:
             remembered[name].cache_clear()
         GUARD.fires(item, f"{', '.join(grown)} remembers what it has read in an environment that the test has changed.")
