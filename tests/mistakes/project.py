@@ -53,7 +53,7 @@ class Changed:
         """Run the project's tests."""
         report = self.folder.parent / f"{self.folder.name}.xml"
         report.unlink(missing_ok=True)
-        done = self._run([str(self.python), "-m", "pytest", "-q", f"--junit-xml={report}", *arguments], env)
+        done = self._run([str(self.python), "-m", "pytest", f"--junit-xml={report}", *arguments], env)
         if not report.exists():
             return Outcome(done.returncode, done.stdout, {}, 0)
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
