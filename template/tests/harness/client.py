@@ -12,6 +12,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from .guards import around_request
+from .handled import handle
 from .lifespan import RunningApp
 
 
@@ -33,7 +34,7 @@ async def new_client(
         # As a server does: each request gets a shallow copy of what the lifespan yielded.
         scope["state"] = running_app.state.copy()
         with around_request(request.node):
-            await running_app.app(scope, receive, send)
+            await handle(running_app.app, scope, receive, send)
 
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)

@@ -7,12 +7,15 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+# In `info` of a test's own session, by which it is known from those of the application.
+OF_TEST = "savepoint_of_test"
+
 
 class FreshSession(AsyncSession):
     """Every object is read anew whenever it is asked for, by a query or by its key."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, execution_options={"populate_existing": True})
+        super().__init__(*arguments, **options, info={OF_TEST: True}, execution_options={"populate_existing": True})
 
     # `get` and `get_one` answer from memory whatever the session's execution options are.
 

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from .explanations import explanation_of
 from .lifespan import LifespanError, RunningApp
 from .places import places
 from .savepoint import OUTER_TRANSACTION
@@ -81,7 +82,7 @@ def pytest_runtest_makereport(
 
 
 def _why(outer: OuterTransaction, call: pytest.CallInfo[None]) -> str | None:
-    return None if call.excinfo is None else outer.explanation_of(call.excinfo.value)
+    return None if call.excinfo is None else explanation_of(call.excinfo.value, outer)
 
 
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:

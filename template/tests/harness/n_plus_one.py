@@ -1,74 +1,79 @@
-"""Guard: no request sends one query again and again, a row at a time (N+1).
+"""Guard: no request sends the same SELECT again and again (N+1), which the three rows of a test do not show.
 
-With the three rows of a test that is quick, and with the thousand of production it is not. The same text of a SELECT
-counts, whatever its parameters are; what a test sends by itself does not.
+Statements are counted by their text, parameters left out, request by request: what a test itself does in a loop is no
+concern of anybody's. Five is more than right code sends: one for who asks, one or two for rights, one more after a
+write; and `selectinload` sends one for all rows. The rows of the test must be as many for a loop to be seen.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 
 from .guards import Guard
+from .handled import AT_END, REQUEST, Request
 from .places import place_of_call
 from .queries import shortened
+from .watch import Watch
 
-INI_HELP = "How often a request may send one query; the guard n_plus_one fires when it has."
-
-
-@dataclass(frozen=True)
-class Request:
-    """One that is being answered: how often it has sent each statement."""
-
-    item: pytest.Item
-    most: int
-    counts: Counter[str] = field(default_factory=Counter)
+WATCH = Watch()
+LIMIT = pytest.StashKey[int]()
 
 
-# Of each request its own: with a database of its own, a test may send several at once.
-REQUEST: ContextVar[Request | None] = ContextVar("request", default=None)
+class _Counter:
+    """Counts the statements of requests.
+
+    Args:
+        limit: how often is too often.
+        config: pytest's, which knows where the project is.
+    """
+
+    def __init__(self, limit: int, config: pytest.Config) -> None:
+        self._limit = limit
+        self._root = config.rootpath
+        self._places: dict[tuple[Request, str], str | None] = {}
+
+    def count(
+        self, connection: object, cursor: object, sql: str, parameters: object, context: object, executemany: bool
+    ) -> None:
+        """Listen to `before_cursor_execute`; a stack is looked at once a text has come too often, and not before."""
+        if (request := REQUEST.get()) is None:
+            return
+        count = request.sent[sql] = request.sent.get(sql, 0) + 1
+        # Without FROM it reads no row: a sequence, an advisory lock, a setting.
+        if count == self._limit and WATCH and sql.lstrip()[:6].upper() == "SELECT" and "FROM" in sql.upper():
+            self._places[request, sql] = place_of_call(self._root)
+
+    def look(self, request: Request) -> None:
+        """Complain of a request that is over."""
+        for key in [key for key in self._places if key[0] is request]:
+            place, sql = self._places.pop(key), key[1]
+            lines = [f"{request} sent one SELECT {request.sent[sql]} times:", f"  {shortened(sql)}"]
+            lines += [f"    {place}"] if place else []
+            WATCH.fires(GUARD, "\n".join(lines), str(request))
 
 
-def _count(connection: Connection, cursor: object, sql: str, *rest: object) -> None:
-    request = REQUEST.get()
-    if request is None:
-        return
-    request.counts[sql] += 1
-    # Where it came from is looked for once: it takes longer than counting.
-    if request.counts[sql] == request.most and sql.lstrip()[:6].upper() == "SELECT":
-        place = place_of_call(request.item.config.rootpath)
-        lines = [f"a request has sent one query {request.most} times, and may go on:", f"  {shortened(sql)}"]
-        GUARD.fires(request.item, "\n".join([*lines, f"  {place}"] if place else lines))
-
-
-@contextmanager
-def _counting(item: pytest.Item) -> Iterator[None]:
-    before = REQUEST.set(Request(item, int(item.config.getini("n_plus_one"))))
-    try:
-        yield
-    finally:
-        REQUEST.reset(before)
+COUNTER = pytest.StashKey[_Counter]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("n_plus_one", INI_HELP, default="5")
+    parser.addini("n_plus_one", "How often one SELECT in one request is too often.", type="int", default=5)
 
 
-def pytest_configure() -> None:
-    event.listen(Engine, "before_cursor_execute", _count)
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTER] = counter = _Counter(config.getini("n_plus_one"), config)
+    event.listen(Engine, "before_cursor_execute", counter.count)
+    AT_END.append(counter.look)
 
 
-def pytest_unconfigure() -> None:
-    event.remove(Engine, "before_cursor_execute", _count)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    counter = config.stash[COUNTER]
+    event.remove(Engine, "before_cursor_execute", counter.count)
+    AT_END.remove(counter.look)
 
 
 GUARD = Guard(
     "n_plus_one",
-    why="it is a query more for each row that is there, and production has more of them than a test.",
-    instead="load them at once: selectinload() for a relationship, `where(column.in_(ids))` for a loop.",
-    request=_counting,
+    why="the number of queries grows with the rows: what takes 5 ms in a test takes seconds in production.",
+    instead="read all rows by one query: `selectinload(...)`, a JOIN, or `WHERE ... IN (...)`. If so many are right "
+    "everywhere, n_plus_one = 10 in pyproject.toml.",
+    fixtures=WATCH,
 )

@@ -105,10 +105,9 @@ def _message(limit: str, number: int, statements: Sequence[Statement]) -> str:
 
 
 def shortened(sql: str) -> str:
-    """A statement as a message shows it: on one line, and not too long."""
-    sql = " ".join(sql.split())
+    """A statement on one line, as a message shows it."""
     # Which columns are read seldom matters, and there are many.
-    sql = COLUMNS.sub("SELECT ... FROM ", sql)
+    sql = COLUMNS.sub("SELECT ... FROM ", " ".join(sql.split()))
     return sql if len(sql) <= LONGEST else f"{sql[:LONGEST]}..."
 
 

@@ -10,5 +10,3 @@ HAS_ENDED = (
     "or a flush of db_session that failed. Wrap what is expected to fail, inside `pytest.raises`, in "
     "`async with db_session.begin_nested():`."
 )
-CUT = "a statement was cancelled while it ran, and that cuts its connection, the only one there is. " + OWN_DATABASE
-ISOLATION_LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE

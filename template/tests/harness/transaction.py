@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection, TextClause, event
-from sqlalchemy.exc import InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
-from .refusals import CUT, HAS_ENDED, ISOLATION_LEVEL, OWN_DATABASE
+from .refusals import HAS_ENDED, OWN_DATABASE
 
 
 class IsolationError(Exception):
@@ -87,16 +86,10 @@ class OuterTransaction:
         )
         return self.violations[-1]
 
-    def explanation_of(self, error: BaseException) -> str | None:
-        """What to do about an error of SQLAlchemy's that an application would not get, since it has other
-        connections."""
-        if isinstance(error, PendingRollbackError) and self._connection.invalidated:
-            return CUT
-        if isinstance(error, PendingRollbackError) and self.ended:
-            return HAS_ENDED
-        if isinstance(error, InvalidRequestError) and "isolation_level may not be altered" in str(error):
-            return ISOLATION_LEVEL
-        return None
+    @property
+    def is_cut(self) -> bool:
+        """Whether the connection has gone, and the transaction with it."""
+        return self._connection.invalidated
 
     def let_go(self) -> None:
         """Stop watching."""

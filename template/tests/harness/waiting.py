@@ -1,62 +1,56 @@
-"""Guard: while somebody else's server is asked, no transaction is open.
+"""Guard: no transaction is open while the application waits for another service's answer.
 
-A slow answer would hold a connection and its locks, and ten of them the whole pool.
+Seen is what httpx's AsyncClient sends, mocked or not. What counts are sessions that the same task has begun, for the
+same request: a task that was left to itself does not keep anybody waiting.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import asyncio
+import functools
 from typing import Any
 
 import httpx
 import pytest
 
 from .guards import Guard
+from .handled import REQUEST
 from .places import place_of_call
-from .savepoint import OUTER_TRANSACTION
+from .sessions import working
+from .watch import Watch
 
-ITEM: ContextVar[pytest.Item | None] = ContextVar("item", default=None)
-
-PATCH = pytest.MonkeyPatch()
-
-
-def pytest_configure() -> None:
-    send = httpx.AsyncClient.send
-
-    async def watched(client: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
-        if (item := ITEM.get()) is not None:
-            _look(item, client, request)
-        return await send(client, request, **options)
-
-    PATCH.setattr(httpx.AsyncClient, "send", watched)
+WATCH = Watch()
+SEND = pytest.StashKey[Any]()
 
 
-def pytest_unconfigure() -> None:
-    PATCH.undo()
+def pytest_configure(config: pytest.Config) -> None:
+    # A method of the class, and no transport, since what mocks httpx takes the place of those.
+    config.stash[SEND] = send = httpx.AsyncClient.send
+
+    @functools.wraps(send)
+    async def look_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        # An application that is called in this process answers at once.
+        if WATCH and not isinstance(self._transport, httpx.ASGITransport):
+            _look(request.url.host, config)
+        return await send(self, request, **options)
+
+    httpx.AsyncClient.send = look_and_send  # type: ignore[method-assign]  # no event comes this early
 
 
-def _look(item: pytest.Item, client: httpx.AsyncClient, request: httpx.Request) -> None:
-    outer = item.stash.get(OUTER_TRANSACTION, None)
-    # A client of the application itself, in this process, is no server that answers slowly.
-    if outer is None or not outer.has_sessions or isinstance(getattr(client, "_transport", None), httpx.ASGITransport):
-        return
-    place = place_of_call(item.config.rootpath)
-    where = f" ({place})" if place else ""
-    GUARD.fires(item, f"{request.url.host} was asked while a session had a transaction open{where}.")
+def pytest_unconfigure(config: pytest.Config) -> None:
+    httpx.AsyncClient.send = config.stash[SEND]  # type: ignore[method-assign]  # as it was
 
 
-@contextmanager
-def _watching(item: pytest.Item) -> Iterator[None]:
-    before = ITEM.set(item)
-    try:
-        yield
-    finally:
-        ITEM.reset(before)
+def _look(host: str, config: pytest.Config) -> None:
+    task = asyncio.current_task()
+    if any(work.task is task for _, work in working(REQUEST.get())):
+        place = place_of_call(config.rootpath)
+        what = f"a request to {host} is sent while a session of the application is in a transaction."
+        WATCH.fires(GUARD, f"{what}\n  {place}" if place else what, host)
 
 
 GUARD = Guard(
     "waiting",
-    why="a slow answer holds a connection and its locks, and ten of them all connections that there are.",
-    instead="commit before you ask, and begin anew with the answer.",
-    request=_watching,
+    why="a session that has read or written keeps a connection, and its locks, until it ends: when that service is "
+    "slow, a handful of requests empties the pool, and everybody waits.",
+    instead="`await session.commit()` before the call, and a new transaction for what it brought.",
+    fixtures=WATCH,
 )

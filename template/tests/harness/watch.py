@@ -1,0 +1,35 @@
+"""For a guard that hears of things as they happen: which test runs, and each complaint about it once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .guards import Guard
+
+
+class Watch:
+    """The test that a guard looks at now; to be given to `Guard` as `fixtures`."""
+
+    def __init__(self) -> None:
+        self._item: pytest.Item | None = None
+        self._said: set[str] = set()
+
+    @contextmanager
+    def __call__(self, item: pytest.Item) -> Iterator[None]:
+        self._item = item
+        self._said.clear()
+        try:
+            yield
+        finally:
+            self._item = None
+
+    def __bool__(self) -> bool:
+        return self._item is not None
+
+    def fires(self, guard: Guard, what: str, allow: str) -> None:
+        """Fail the test, unless its marks allow this, or this has been said."""
+        if self._item is None or allow in (guard.allowed(self._item) or ()) or what in self._said:
+            return
+        self._said.add(what)
+        guard.fires(self._item, what, allow)
