@@ -47,6 +47,18 @@ def test_a_column_without_a_migration(sample: Sample, workers: str) -> None:
     assert sum('column "mail" of relation "users" does not exist' in line for line in errors) == 10
 
 
+def test_a_test_that_is_skipped_after_one_that_fails(sample: Sample) -> None:
+    tests = (
+        "import pytest\ndef test_fails():\n    assert False\n@pytest.mark.skip(reason='later')\ndef test_skips(): ...\n"
+    )
+    sample.write("tests/test_a.py", tests)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "1 failed, 1 skipped" in outcome.output, outcome.output
+    assert "site-packages" not in outcome.output
+
+
 def test_the_check_prints_the_lines_of_the_migration(sample: Sample) -> None:
     rename_a_column(sample)
 

@@ -35,7 +35,9 @@ def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
         # An error of the harness itself, perhaps: pytest shows what there is.
         return False
     for path, names in frames:
-        if not is_of_project(path, root):
+        # Not pytest's own, which pytest leaves out by itself: hidden for good, they end the run at the next test that
+        # a mark skips, whose traceback has no others.
+        if not is_of_project(path, root) and "_pytest" not in path.parts:
             # What pytest looks for in a frame, among its local names and its global ones.
             names["__tracebackhide__"] = True
     return True
