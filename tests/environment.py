@@ -28,6 +28,8 @@ _DROPPED = {
     # pytest shortens its summary on a laptop and not in CI: what a test looks for must not depend on where it runs.
     "CI",
     "BUILD_NUMBER",
+    # A project that is tested here must not write on the page of this repository's own run.
+    "GITHUB_STEP_SUMMARY",
     # Set in a git hook, and then of another repository.
     "GIT_DIR",
     "GIT_WORK_TREE",

@@ -28,7 +28,7 @@ WORDS = {
 ALLOWED: dict[str, list[tuple[str, str]]] = {
     "auth": [
         # Of PostgreSQL: the password in a URL, the role that connects, how it authenticates.
-        ("/.github/workflows/tests.yml", "passw"),
+        ("/.github/workflows/*.yml", "passw"),
         ("/compose.yaml", "passw"),
         ("/src/*/settings.py", "passw"),
         ("/tests/test_app.py", "passw"),
@@ -44,7 +44,7 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/README.md", "auth"),
         ("/tests/README.md", "log in"),
         # persist-credentials, of the action that checks out.
-        ("/.github/workflows/tests.yml", "credential"),
+        ("/.github/workflows/*.yml", "credential"),
     ],
     # The recipe for turning it on.
     "payments": [("/tests/README.md", "payment")],

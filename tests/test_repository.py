@@ -50,20 +50,6 @@ def test_tools_are_pinned_and_no_lock_is_committed() -> None:
     assert git(ROOT, "ls-files", "*uv.lock") == ""
 
 
-@pytest.mark.parametrize("where", ["here", "rendered"])
-def test_actions_are_pinned_by_hash(render: Render, where: str) -> None:
-    folder = ROOT if where == "here" else render()
-
-    used = [
-        line.partition("uses:")[2].strip()
-        for path in (folder / ".github" / "workflows").iterdir()
-        for line in path.read_text().splitlines()
-        if "uses:" in line and "uses: ./" not in line
-    ]
-    assert used
-    assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
-
-
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("features", FEATURES, ids=str)
 def test_a_render_is_clean_by_the_rules_of_each_python(render: Render, python: str, features: dict[str, bool]) -> None:

@@ -12,6 +12,19 @@ from tests.rendering import git
 
 MARKERS = r"^(<{7}|>{7}) "
 
+# As Copier leaves one.
+CONFLICT = "<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
+
+# Setext headings and a table fool `git diff --check`.
+NO_CONFLICT = """
+Heading
+=======
+
+<<<<<<<not a marker
+a <<<<<<< b
+>>>>>>>>>> quoted
+"""
+
 
 @dataclass(frozen=True)
 class Owned:

@@ -1,4 +1,7 @@
-"""Conflict markers, which an update leaves without a word: the rendered project's CI and pre-commit refuse them."""
+"""Conflict markers, which an update leaves without a word: the rendered project's pre-commit refuses them.
+
+So does its workflow: tests/workflows.
+"""
 
 import re
 import subprocess
@@ -6,47 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.upgrades.lived_in import Owned
+from tests.upgrades.lived_in import CONFLICT, NO_CONFLICT, Owned
 
 PATH = "tests/harness/client.py"
 
-# Setext headings and a table fool `git diff --check`.
-NO_MARKERS = """
-Heading
-=======
 
-<<<<<<<not a marker
-a <<<<<<< b
->>>>>>>>>> quoted
-"""
-
-
-@pytest.fixture(params=["no conflict", "a conflict"])
-def has_conflict(request: pytest.FixtureRequest, project: Owned) -> bool:
-    has_conflict = bool(request.param == "a conflict")
-    markers = "<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
-    project.edit("README.md", lambda text: text + NO_MARKERS)
-    if has_conflict:
-        project.edit(PATH, lambda text: text + markers)
-    project.git("add", "--all")
-    return has_conflict
-
-
-def test_the_workflow_refuses_them(project: Owned, has_conflict: bool) -> None:
-    workflow = yaml.safe_load(project.read(".github/workflows/tests.yml"))
-    [step] = [step for step in workflow["jobs"]["lint"]["steps"] if "git grep" in step.get("run", "")]
-    project.commit("Everything")
-
-    # As GitHub runs a step.
-    done = subprocess.run(["bash", "-e", "-c", step["run"]], cwd=project.folder, capture_output=True, text=True)
-
-    assert (done.returncode != 0) == has_conflict
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [PATH] * 2 * has_conflict
-
-
+@pytest.mark.parametrize("has_conflict", [False, True], ids=["no conflict", "a conflict"])
 def test_pre_commit_refuses_them(project: Owned, has_conflict: bool, tmp_path: Path) -> None:
+    project.edit("README.md", lambda text: text + NO_CONFLICT)
+    if has_conflict:
+        project.edit(PATH, lambda text: text + CONFLICT)
+    project.git("add", "--all")
     command = [sys.executable, "-m", "pre_commit", "run", "conflict-markers", "--color=never"]
 
     done = subprocess.run(

@@ -20,6 +20,7 @@ from tests.upgrades.lived_in import Owned, live_in
 pytestmark = pytest.mark.xdist_group("recipes")
 
 COPIER = f"{sys.executable} -m copier"
+WORKFLOWS = [".github/workflows/nightly.yml", ".github/workflows/tests.yml"]
 OWNER = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -99,11 +100,11 @@ def test_a_feature_is_turned(
     ("answer", "value", "changed"),
     [
         ("coverage_threshold", "90", ["pyproject.toml", "tests/README.md"]),
-        ("python_version", "3.12", [".github/workflows/tests.yml", "pyproject.toml"]),
+        ("python_version", "3.12", [*WORKFLOWS, "pyproject.toml"]),
         (
             "postgres_version",
             "17",
-            [".github/workflows/tests.yml", "compose.yaml", "pyproject.toml", "tests/README.md"],
+            [*WORKFLOWS, "compose.yaml", "pyproject.toml", "tests/README.md"],
         ),
     ],
 )

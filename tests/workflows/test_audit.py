@@ -1,0 +1,65 @@
+"""Every workflow, here and rendered: zizmor is silent, the schema holds, and a job has no more than it needs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.rendering import ROOT, Render
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(params=["here", "rendered", "bare"])
+def folder(request: pytest.FixtureRequest, render: Render) -> Path:
+    """The workflows of this repository, or of a render."""
+    bare = {"auth": False, "payments": False, "postgres_version": 15, "python_version": "3.14"}
+    root = ROOT if request.param == "here" else render(**(bare if request.param == "bare" else {}))
+    return root / ".github" / "workflows"
+
+
+def test_the_auditor_is_silent(folder: Path) -> None:
+    check(BIN / "zizmor", "--offline", "--no-progress", "--strict-collection", "--persona=pedantic", folder)
+
+
+def test_nothing_is_ignored_but_the_image_of_postgresql(folder: Path) -> None:
+    """Its minor releases are wanted when they come; a digest would hold them back."""
+    lines = [line for path in folder.iterdir() for line in path.read_text().splitlines() if "zizmor:" in line]
+
+    pattern = r" +image: postgres:\d+ # zizmor: ignore\[unpinned-images\]"
+    assert [line for line in lines if not re.fullmatch(pattern, line)] == []
+
+
+def test_the_schema_holds(folder: Path) -> None:
+    check(BIN / "check-jsonschema", "--builtin-schema=vendor.github-workflows", *folder.iterdir())
+
+
+def test_actions_are_pinned_by_hash(folder: Path) -> None:
+    used = [
+        line.partition("uses:")[2].strip()
+        for path in folder.iterdir()
+        for line in path.read_text().splitlines()
+        if "uses:" in line and "uses: $/" not in line
+    ]
+
+    assert used
+    assert [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
+def test_a_job_has_no_more_than_it_needs(folder: Path) -> None:
+    for path in folder.iterdir():
+        workflow = yaml.safe_load(path.read_text())
+        assert workflow["permissions"] == {}, path
+        assert workflow["concurrency"], path
+        for name, job in workflow["jobs"].items():
+            assert "permissions" in job, name
+            # What a workflow calls has a time-out of its own.
+            assert "uses" in job or 0 < job["timeout-minutes"] <= 60, name
+
+
+def check(*command: str | Path) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,126 @@
+"""Each mistake that the rendered project's tests.yml is there for turns it red, at the step that is meant to see it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.upgrades.lived_in import CONFLICT, Owned
+from tests.workflows.conftest import WorkflowOf
+
+pytestmark = pytest.mark.xdist_group("workflows")
+
+MODELS = "src/my_service/models.py"
+
+
+def append(path: str, text: str) -> Callable[[Owned], None]:
+    return lambda owned: owned.edit(path, lambda content: content + text)
+
+
+def replace(path: str, old: str, new: str) -> Callable[[Owned], None]:
+    return lambda owned: owned.replace(path, old, new)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is done to the project, the job that fails, the beginning of its step that does, and what it says."""
+
+    name: str
+    make: Callable[[Owned], None]
+    job: str
+    step: str
+    says: str
+
+
+MISTAKES = [
+    Mistake(
+        "the schema drifts",
+        replace(MODELS, "String(16), server_default", "String(32), server_default"),
+        "tests",
+        "uv run pytest",
+        "the models say what no migration does",
+    ),
+    Mistake(
+        "the coverage falls",
+        lambda owned: (owned.folder / "tests/test_users.py").unlink(),
+        "coverage",
+        "uv run coverage report",
+        "is less than fail-under=100",
+    ),
+    Mistake(
+        "a migration does not run",
+        replace(
+            "migrations/versions/0001_users.py", 'op.create_table(\n        "users"', 'op.drop_table(\n        "users"'
+        ),
+        "migrations",
+        "uv run alembic upgrade head",
+        "",
+    ),
+    Mistake(
+        "a conflict marker is left",
+        append("tests/README.md", CONFLICT),
+        "lint",
+        "! git grep",
+        "tests/README.md:",
+    ),
+    Mistake(
+        "uv.lock is stale",
+        replace("pyproject.toml", '  "alembic', '  "idna>=3.10",\n  "alembic'),
+        "lint",
+        "uv sync",
+        "The lockfile at `uv.lock` needs to be updated",
+    ),
+    Mistake(
+        "uv.lock is not committed",
+        lambda owned: (owned.folder / "uv.lock").unlink(),
+        "lint",
+        "uv sync",
+        "Unable to find lockfile at `uv.lock`",
+    ),
+    Mistake("a file is not formatted", append(MODELS, "x  = 1\n"), "lint", "uv run ruff format --check", MODELS),
+    Mistake(
+        "a rule is broken",
+        replace(MODELS, "from datetime", "import os\nfrom datetime"),
+        "lint",
+        "uv run ruff check",
+        "title=ruff (F401)",
+    ),
+    Mistake("a type is wrong", append(MODELS, '\n\nNUMBER: int = "one"\n'), "lint", "uv run mypy", "[assignment]"),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_mistake_turns_it_red(owned: Owned, workflow_of: WorkflowOf, mistake: Mistake) -> None:
+    mistake.make(owned)
+    owned.commit(mistake.name)
+    before = ["tests"] if mistake.job == "coverage" else []
+
+    run = workflow_of(owned).run(*before, mistake.job, "required")
+
+    [job] = run.jobs[mistake.job]
+    assert job.failed is not None, job.log
+    assert job.failed.startswith(mistake.step), job.log
+    assert mistake.says in job.log
+    assert run.results == {**dict.fromkeys(before, "success"), mistake.job: "failure", "required": "failure"}
+
+
+def test_a_test_that_fails_turns_it_red_and_is_left_to_be_read(owned: Owned, workflow_of: WorkflowOf) -> None:
+    """On the run's page, and as JUnit's XML. The coverage of half a run is not measured, and that alone is red too."""
+    append("tests/test_app.py", "\n\ndef test_of_markup() -> None:\n    assert '<b>' == '```'\n")(owned)
+    owned.commit("A test that fails")
+
+    run = workflow_of(owned).run("tests", "coverage", "required")
+
+    [tests] = run.jobs["tests"]
+    assert run.results == {"tests": "failure", "coverage": "skipped", "required": "failure"}
+    assert tests.summary.startswith("### Tests: 1 failed, ")
+    assert "<code>tests/test_app.py::test_of_markup</code>" in tests.summary
+    assert "assert &#x27;&lt;b&gt;&#x27; == &#x27;```&#x27;" in tests.summary
+    assert "test_of_markup" in (run.artifacts / "tests-1" / "junit-1.xml").read_text()
+
+
+def test_a_job_that_is_skipped_is_no_job_that_has_passed(owned: Owned, workflow_of: WorkflowOf) -> None:
+    owned.replace(".github/workflows/tests.yml", "    needs: tests\n", "    needs: tests\n    if: false\n")
+    owned.commit("Turned off")
+
+    assert workflow_of(owned).run("coverage", "required").results == {"coverage": "skipped", "required": "failure"}
