@@ -464,4 +464,28 @@ async def test_ask(client: AsyncClient, session_factory: SessionFactory, create:
             ),
         ],
     ),
+    Right(
+        "what a guard found, allowed by its name",
+        [
+            *routes("""
+@router.post("/ask")
+async def ask(request: Request) -> int:
+    async with request.state.session_factory() as session, httpx.AsyncClient() as client:
+        await session.execute(text("UPDATE users SET is_active = false"))
+        return (await client.get("https://api.example.com/")).status_code
+"""),
+            file_of_tests(
+                """
+@respx.mock
+@pytest.mark.allow("waiting", "api.example.com")
+@pytest.mark.allow("uncommitted", "POST /ask")
+async def test_ask(client: AsyncClient) -> None:
+    respx.get("https://api.example.com/").respond(204)
+
+    assert (await client.post("/ask")).json() == 204
+""",
+                "right",
+            ),
+        ],
+    ),
 ]

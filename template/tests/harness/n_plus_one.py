@@ -39,7 +39,7 @@ class _Counter:
             return
         count = request.sent[sql] = request.sent.get(sql, 0) + 1
         # Without FROM it reads no row: a sequence, an advisory lock, a setting.
-        if count == self._limit and WATCH and sql.lstrip()[:6].upper() == "SELECT" and "FROM" in sql.upper():
+        if count == self._limit and WATCH.is_on and sql.lstrip()[:6].upper() == "SELECT" and "FROM" in sql.upper():
             self._places[request, sql] = place_of_call(self._root)
 
     def look(self, request: Request) -> None:

@@ -18,8 +18,8 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from .fresh import OF_TEST
 from .handled import REQUEST, Request
 
-# SQL that is given as text, and writes.
-WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE)\b", re.I)
+# SQL that is given as text, and writes; in a group, its table.
+WRITES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+([\w.\"]+)", re.I)
 
 
 @dataclass(eq=False)
@@ -71,8 +71,8 @@ def _executes(state: ORMExecuteState) -> None:
     if state.is_select or (work := _WORKING.get(state.session)) is None:
         return
     if isinstance(state.statement, TextClause):
-        if WRITES.match(state.statement.text):
-            work.wrote.add("by SQL")
+        if found := WRITES.match(state.statement.text):
+            work.wrote.add(found[1])
     elif state.is_insert or state.is_update or state.is_delete:
         table: Any = state.statement
         work.wrote.add(str(table.table))

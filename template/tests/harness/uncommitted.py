@@ -12,7 +12,7 @@ WATCH = Watch()
 
 
 def _look(request: Request) -> None:
-    if not WATCH or request.status is None or request.status >= 400 or request.scope["method"] in SAFE:
+    if not WATCH.is_on or request.status is None or request.status >= 400 or request.scope["method"] in SAFE:
         return
     answered = f"{request} was answered with {request.status}"
     if request.lost:

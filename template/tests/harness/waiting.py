@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     @functools.wraps(send)
     async def look_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
         # An application that is called in this process answers at once.
-        if WATCH and not isinstance(self._transport, httpx.ASGITransport):
+        if WATCH.is_on and not isinstance(self._transport, httpx.ASGITransport):
             _look(request.url.host, config)
         return await send(self, request, **options)
 

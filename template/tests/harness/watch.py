@@ -24,7 +24,9 @@ class Watch:
         finally:
             self._item = None
 
-    def __bool__(self) -> bool:
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a test to look at."""
         return self._item is not None
 
     def fires(self, guard: Guard, what: str, allow: str) -> None:
