@@ -1,7 +1,9 @@
 """Guard: nothing in the application's own code blocks the event loop, on which everything else waits."""
 
 import asyncio
+import functools
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,26 @@ from .guards import Guard
 from .places import place_of_call
 
 SLEEP, PROCESS = "time.sleep", "subprocess.Popen"
+
+PATCH = pytest.MonkeyPatch()
+
+
+def pytest_configure() -> None:
+    if sys.version_info >= (3, 13):
+        return
+    # Before 3.13 Python says nothing of a sleep. `from time import sleep` is not seen; ruff's ASYNC251 reads it.
+    sleep = time.sleep
+
+    @functools.wraps(sleep)
+    def audited_sleep(seconds: float, /) -> None:
+        sys.audit(SLEEP, seconds)
+        sleep(seconds)
+
+    PATCH.setattr(time, "sleep", audited_sleep)
+
+
+def pytest_unconfigure() -> None:
+    PATCH.undo()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What to do about an error of SQLAlchemy's that looks like another, since a savepoint test has one connection."""
 
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, PendingRollbackError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, MissingGreenlet, PendingRollbackError
 
 from .refusals import HAS_ENDED, OWN_DATABASE
 from .transaction import OuterTransaction
@@ -13,6 +13,12 @@ SWALLOWED = (
     "Put what may fail into `async with session.begin_nested():`, inside the `try`; or `await session.rollback()`."
 )
 
+LAZY = (
+    "a relationship, or a column that a flush or a commit has made stale, was read without `await`, and asyncio cannot "
+    "load it there. Load it with its row, `select(...).options(selectinload(Model.relationship))`, or by "
+    "`await session.refresh(row)`."
+)
+
 # in_failed_sql_transaction: https://www.postgresql.org/docs/current/errcodes-appendix.html
 IN_FAILED_TRANSACTION = "25P02"
 
@@ -23,6 +29,8 @@ def explanation_of(error: BaseException, outer: OuterTransaction) -> str | None:
         return CUT
     if isinstance(error, PendingRollbackError) and outer.ended:
         return HAS_ENDED
+    if isinstance(error, MissingGreenlet):
+        return LAZY
     if isinstance(error, InvalidRequestError) and "isolation_level may not be altered" in str(error):
         return ISOLATION_LEVEL
     if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == IN_FAILED_TRANSACTION:
