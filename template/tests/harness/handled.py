@@ -21,12 +21,16 @@ class Request:
         status: what it was answered with, from the moment on when the answer begins.
         sent: how often each statement was sent for it, by its SQL.
         lost: what sessions of it had written, and were closed without a commit.
+        body: what was sent with it, as far as the application has read it.
+        answer: the body of the answer.
     """
 
     scope: Any
     status: int | None = None
     sent: dict[str, int] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+    body: bytearray = field(default_factory=bytearray)
+    answer: bytearray = field(default_factory=bytearray)
 
     def __str__(self) -> str:
         # The route, not the path: a path may hold a secret.
@@ -44,7 +48,13 @@ async def handle(app: App, scope: Any, receive: Any, send: Any) -> None:
     """Let the application handle a request."""
     request = Request(scope)
 
+    async def receive_on() -> Any:
+        message = await receive()
+        request.body += message.get("body", b"")
+        return message
+
     async def send_on(message: Any) -> None:
+        request.answer += message.get("body", b"")
         if message["type"] == "http.response.start":
             request.status = message["status"]
             for look in AT_ANSWER:
@@ -53,7 +63,7 @@ async def handle(app: App, scope: Any, receive: Any, send: Any) -> None:
 
     before = REQUEST.set(request)
     try:
-        await app(scope, receive, send_on)
+        await app(scope, receive_on, send_on)
     finally:
         REQUEST.reset(before)
         for look in AT_END:
