@@ -1,9 +1,451 @@
 """What a stranger may ask, and what they must not be told."""
 
-from tests.mistakes.catalogue import Mistake, Right
+from collections.abc import Sequence
+
+from tests.mistakes.catalogue import Change, Check, Edit, File, Guarded, Mistake, Right, Rule, SampleTest, Tool
+from tests.mistakes.isolation import included
 
 TITLE = "API and security"
 
-MISTAKES: list[Mistake] = []
+TEST = "tests/test_mistake.py"
+RIGHTS = "tests/test_right.py"
 
-RIGHT: list[Right] = []
+SECURITY, AUTH, USERS = "src/shop/security.py", "src/shop/auth.py", "src/shop/users.py"
+SCHEMAS, PAYMENTS, MODELS = "src/shop/schemas.py", "src/shop/payments.py", "src/shop/models.py"
+
+TOKENS = SampleTest("test_auth.py::test_a_token_that_is_not_ours_is_refused")
+LOGIN = SampleTest("test_auth.py::test_whatever_is_wrong_the_answer_is_the_same")
+EVENTS = SampleTest("test_payments.py::test_an_event_that_stripe_did_not_send_just_now_is_refused")
+
+SIGN_UP = """
+from httpx import AsyncClient
+
+async def test_sign_up(client: AsyncClient) -> None:
+    await client.post("/users", json={"email": "ada@example.com", "password": "correct horse battery"})
+"""
+
+
+def token(name: str, sentence: str, old: str, new: str, words: str) -> Mistake:
+    """A token that is taken though it is not ours."""
+    return Mistake(name, sentence, [Edit(SECURITY, old, new)], TOKENS, [words])
+
+
+def sample(name: str, sentence: str, changes: Sequence[Change], test: str, *words: str) -> Mistake:
+    return Mistake(name, sentence, changes, SampleTest(test), words)
+
+
+MISTAKES: list[Mistake] = [
+    Mistake(
+        "text that PostgreSQL cannot store, answered with 500",
+        "Anybody fills the error log, and pages whoever is on call.",
+        [
+            File(
+                "src/shop/notes.py",
+                """
+from fastapi import APIRouter
+from sqlalchemy import select
+
+from shop.auth import CurrentUser
+from shop.deps import Db
+from shop.models import User
+
+router = APIRouter()
+
+
+@router.get("/notes")
+async def find(current: CurrentUser, db: Db, author: str) -> int:
+    return len((await db.scalars(select(User.id).where(User.email == author).limit(10))).all())
+""",
+            ),
+            included("notes"),
+        ],
+        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
+        ["GET /notes with author = '\\x00'", "src/shop/notes.py", "PostgreSQL stores no NUL"],
+    ),
+    Mistake(
+        "an id beyond bigint, answered with 500",
+        "The same, by a number.",
+        [Edit("src/shop/deps.py", "Id = Annotated[int, Path(ge=1, le=2**63 - 1)]", "Id = Annotated[int, Path(ge=1)]")],
+        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
+        ["GET /users/{id} with id = 9223372036854775808", "a bigint ends at 2**63 - 1"],
+    ),
+    Mistake(
+        "an answer that breaks its own model",
+        "The client's generated code fails on it, and the server's answer is 500.",
+        [
+            Edit(
+                SCHEMAS,
+                "    role: Role\n    created_at: datetime\n",
+                "    role: Role\n    nickname: str\n    created_at: datetime\n",
+            ),
+            File(TEST, SIGN_UP),
+        ],
+        Rule("the application's exceptions, raised in the test"),
+        ["ResponseValidationError", "nickname"],
+    ),
+    Mistake(
+        "a password in an answer",
+        "It is kept by whatever stands between.",
+        [
+            Edit(
+                SCHEMAS,
+                "    role: Role\n    created_at: datetime\n",
+                "    role: Role\n    password: str\n    created_at: datetime\n",
+            ),
+            Edit(
+                USERS,
+                "    await db.refresh(user)\n    return user\n",
+                "    await db.refresh(user)\n    user.password = body.password.get_secret_value()\n    return user\n",
+            ),
+            File(TEST, SIGN_UP),
+        ],
+        Guarded("secrets"),
+        ["POST /users: the answer shows what was sent as `password`", "response model"],
+    ),
+    Mistake(
+        "the hash of a password in an answer",
+        "It is tried against a dictionary, at leisure.",
+        [
+            Edit(
+                SCHEMAS,
+                "    role: Role\n    created_at: datetime\n",
+                "    role: Role\n    hashed_password: str\n    created_at: datetime\n",
+            ),
+            File(TEST, SIGN_UP),
+        ],
+        Guarded("secrets"),
+        ["the answer shows the hash of a password"],
+    ),
+    Mistake(
+        "a password in the log",
+        "Everybody who reads logs knows it.",
+        [
+            Edit(
+                USERS,
+                "    db.add(user)\n",
+                '    logging.getLogger("shop").info("sign up: %s", body.password.get_secret_value())\n'
+                "    db.add(user)\n",
+            ),
+            Edit(USERS, "from typing import Annotated\n", "import logging\nfrom typing import Annotated\n"),
+            Edit(
+                "src/shop/main.py",
+                "    errors.register(app)\n",
+                '    import logging\n\n    logging.getLogger("shop").setLevel("INFO")\n    errors.register(app)\n',
+            ),
+            File(TEST, SIGN_UP),
+        ],
+        Guarded("secrets"),
+        ["logger shop shows what was sent as `password`"],
+    ),
+    Mistake(
+        "a validation error that repeats the password",
+        "A sign-up with a typing error elsewhere shows it.",
+        [
+            Edit("src/shop/errors.py", "    app.add_exception_handler(RequestValidationError, answer_invalid)\n", ""),
+            File(
+                TEST,
+                """
+from httpx import AsyncClient
+
+async def test_sign_up(client: AsyncClient) -> None:
+    words = "correct horse battery"
+    await client.post("/users", json={"email": "ada@example.com", "password": [words], "passphrase": words})
+""",
+            ),
+        ],
+        Guarded("secrets"),
+        ["POST /users: the answer shows what was sent as `passphrase`"],
+    ),
+    Mistake(
+        "a route that asks nobody who they are",
+        "Everybody reads what was meant for those who are logged in.",
+        [
+            Edit(
+                USERS,
+                "async def get_user(id: Id, db: Db, current: CurrentUser) -> User:",
+                "async def get_user(id: Id, db: Db) -> User:",
+            ),
+            Edit(
+                USERS,
+                'await db.get(User, id) if current.role == "admin" or current.id == id else None',
+                "await db.get(User, id)",
+            ),
+        ],
+        Check("test_routes.py::test_every_route_asks_who_it_is"),
+        ["routes that anybody may use: GET /users/{id}", 'public_routes = ["GET /users/{id}"]'],
+    ),
+    Mistake(
+        "a route that asks who it is, and does not listen",
+        "The documentation says it is protected.",
+        [
+            Edit(
+                AUTH,
+                '    if user is None or not user.is_active:\n        raise HTTPException(401, "not',
+                '    if user is not None and not user.is_active:\n        raise HTTPException(401, "not',
+            ),
+            Edit(
+                AUTH,
+                'Depends(OAuth2PasswordBearer(tokenUrl="login"))',
+                'Depends(OAuth2PasswordBearer(tokenUrl="login", auto_error=False))',
+            ),
+            Edit(
+                AUTH,
+                "    user_id = request.state.security.user_id(token)\n",
+                "    user_id = request.state.security.user_id(token or '')\n",
+            ),
+            Edit(
+                AUTH,
+                "    return user\n\n\nCurrentUser",
+                "    return user or User(id=0, email='', role='user', created_at=datetime.now(UTC))\n\n\nCurrentUser",
+            ),
+            Edit(
+                AUTH,
+                "from typing import Annotated\n",
+                "from datetime import UTC, datetime\nfrom typing import Annotated\n",
+            ),
+        ],
+        Check("test_routes.py::test_a_stranger_is_refused_wherever_somebody_is_asked_for"),
+        ["GET /me: 200", "should answer 401"],
+    ),
+    sample(
+        "another user's object",
+        "Whoever counts up the ids in an address reads everybody's.",
+        [
+            Edit(
+                USERS,
+                'await db.get(User, id) if current.role == "admin" or current.id == id else None',
+                "await db.get(User, id)",
+            )
+        ],
+        "test_users.py::test_who_sees_a_user",
+        "assert 200 == 404",
+    ),
+    sample(
+        "a role that is no longer checked",
+        "Every user is an admin.",
+        [Edit(AUTH, '    if current.role != "admin":\n        raise HTTPException(403, "for admins only")\n', "")],
+        "test_users.py::test_who_lists_users",
+        "assert 200 == 403",
+    ),
+    sample(
+        "a role that a sign-up may choose",
+        "Whoever reads the model makes an admin of themselves.",
+        [
+            Edit(
+                SCHEMAS,
+                '    model_config = ConfigDict(extra="forbid")\n\n    email: Email\n',
+                "    email: Email\n    role: Role = 'user'\n",
+            ),
+        ],
+        "test_users.py::test_a_sign_up_that_is_invalid_is_refused",
+        "422",
+    ),
+    token(
+        "a token without a signature",
+        "Anybody writes one for anybody.",
+        "                algorithms=[ALGORITHM],\n",
+        '                algorithms=[ALGORITHM, "none"],\n',
+        "unsigned",
+    ),
+    token(
+        "a token of another key",
+        "A token of the staging system opens production.",
+        "                algorithms=[ALGORITHM],\n",
+        '                algorithms=[ALGORITHM, "HS512"],\n',
+        "by another algorithm",
+    ),
+    token(
+        "a token for another service",
+        "What one service was given opens all others.",
+        "                audience=AUDIENCE,\n                options={",
+        '                options={"verify_aud": False, ',
+        "for somebody else",
+    ),
+    token(
+        "a token that has expired",
+        "Whoever once had one has it for ever.",
+        "                options={",
+        '                options={"verify_exp": False, ',
+        "expired",
+    ),
+    Mistake(
+        "an answer that tells who has an account, by its status",
+        "A list of addresses becomes a list of customers.",
+        [
+            Edit(
+                AUTH,
+                "    # No connection waits for Argon2.\n",
+                '    if user is None:\n        raise HTTPException(404, "wrong e-mail or password")\n'
+                "    # No connection waits for Argon2.\n",
+            )
+        ],
+        LOGIN,
+        ["assert 404 == 401"],
+    ),
+    Mistake(
+        "an answer that tells who has an account, by its words",
+        "The same.",
+        [
+            Edit(
+                AUTH,
+                'raise HTTPException(401, "wrong e-mail or password"',
+                'raise HTTPException(401, "no such user" if user is None else "wrong e-mail or password"',
+            )
+        ],
+        LOGIN,
+        ["no such user"],
+    ),
+    sample(
+        "an answer that tells who has an account, by how long it takes",
+        "The same, with a clock.",
+        [Edit(AUTH, "    is_right = await", "    is_right = user is not None and await")],
+        "test_auth.py::test_an_unknown_user_costs_the_same_work_as_a_wrong_password",
+        "for an unknown user, no password is verified",
+    ),
+    sample(
+        "a refusal that tells which ids there are",
+        "Ids tell how many customers there are, and how many more each day.",
+        [
+            Edit(
+                USERS,
+                '    user = await db.get(User, id) if current.role == "admin" or current.id == id else None\n',
+                '    user = await db.get(User, id)\n    if user and current.role != "admin" and current.id != id:\n'
+                '        raise HTTPException(403, "somebody else")\n',
+            )
+        ],
+        "test_users.py::test_another_user_looks_like_none",
+        "403",
+    ),
+    Mistake(
+        "a column of times without a zone",
+        "What it means depends on where it is read.",
+        [
+            Edit(
+                MODELS,
+                "    succeeded_at: Mapped[datetime | None]\n",
+                "    succeeded_at: Mapped[datetime | None] = mapped_column(DateTime())\n",
+            ),
+            Edit(MODELS, "from sqlalchemy.orm import", "from sqlalchemy import DateTime\nfrom sqlalchemy.orm import"),
+        ],
+        Check("test_columns.py::test_every_time_has_a_zone"),
+        ["payments.succeeded_at", "DateTime(timezone=True)"],
+    ),
+    Mistake(
+        "a time of now without a zone",
+        "It is off by the hours between the server and UTC.",
+        [Edit(SECURITY, "datetime.now(UTC)", "datetime.now()")],
+        Tool("ruff DTZ005", ("ruff", "check", "src")),
+        ["DTZ005"],
+    ),
+    sample(
+        "a charge that is tried again without its key",
+        "The customer pays twice.",
+        [Edit(PAYMENTS, '            {"idempotency_key": ":".join(values.values())},\n', "")],
+        "test_payments.py::test_pay",
+        "idempotency_key",
+    ),
+    Mistake(
+        "a webhook whose signature nobody checks",
+        "Anybody says that they have paid.",
+        [
+            Edit(
+                PAYMENTS,
+                "event = stripe.Webhook.construct_event(",
+                "event = (lambda body, *_: stripe.Event.construct_from(__import__('json').loads(body), 'none'))(",
+            ),
+        ],
+        EVENTS,
+        ["400"],
+    ),
+]
+
+WHICH_EVENTS = "            await request.body(), stripe_signature, settings.stripe_webhook_secret.get_secret_value()\n"
+MISTAKES += [
+    Mistake(
+        "a webhook that is taken however old it is",
+        "Whoever has recorded one sends it again next year.",
+        [Edit(PAYMENTS, WHICH_EVENTS, WHICH_EVENTS.rstrip() + ", tolerance=10**9\n")],
+        EVENTS,
+        ["assert 200 == 400"],
+    ),
+    sample(
+        "a webhook that is handled twice",
+        "Stripe sends some events more than once, and the second fails until it gives up.",
+        [Edit(PAYMENTS, ".on_conflict_do_nothing()", "")],
+        "test_payments.py::test_an_event_that_comes_twice_is_handled_once",
+        "uq_payments",
+    ),
+]
+
+RIGHT: list[Right] = [
+    Right(
+        "a public route that is listed",
+        [
+            File(
+                "src/shop/things.py",
+                """
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/version")
+async def version() -> str:
+    return "1"
+""",
+            ),
+            included("things"),
+            Edit("pyproject.toml", "public_routes = [\n", 'public_routes = [\n  "GET /version",\n'),
+        ],
+        run=("tests/harness/checks",),
+    ),
+    Right(
+        "a login that answers with a token, and a log line about it",
+        [
+            Edit(
+                USERS,
+                "    db.add(user)\n",
+                '    logging.getLogger("shop").warning("somebody has chosen a password")\n    db.add(user)\n',
+            ),
+            Edit(USERS, "from typing import Annotated\n", "import logging\nfrom typing import Annotated\n"),
+            File(
+                RIGHTS,
+                """
+from httpx import AsyncClient
+
+async def test_sign_up_and_log_in(client: AsyncClient) -> None:
+    await client.post("/users", json={"email": "ada@example.com", "password": "correct horse battery"})
+    response = await client.post("/login", data={"username": "ada@example.com", "password": "correct horse battery"})
+    assert response.json()["access_token"]
+""",
+            ),
+        ],
+    ),
+    Right(
+        "an answer without a body, and a form",
+        [
+            File(
+                "src/shop/things.py",
+                """
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+
+from shop.auth import CurrentUser
+
+router = APIRouter()
+
+
+@router.delete("/thing", status_code=204)
+async def forget(current: CurrentUser) -> None: ...
+
+
+@router.post("/thing", status_code=204)
+async def keep(current: CurrentUser, name: Annotated[str, Form()]) -> None: ...
+""",
+            ),
+            included("things"),
+        ],
+        run=("tests/harness/checks",),
+    ),
+]

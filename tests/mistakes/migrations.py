@@ -396,7 +396,7 @@ RIGHT: list[Right] = [
                 says='irreversible = destroys = "no release reads it any more"',
             ),
         ],
-        run=CHECKS,
+        run=("tests/harness/checks/test_migrations.py",),
     ),
     Right(
         "a trigger that is listed as the migrations' own",

@@ -52,7 +52,7 @@ async def test_no_request_is_answered_with_a_5xx(
         pytest.fail(
             "\n".join(
                 [
-                    "what is wrong with a request is the caller's to know, and was answered as an error of the service:",
+                    "what is wrong with a request is its sender's to mend, and was answered as a fault of ours:",
                     *failed,
                     "Let the model of the request refuse it: a pattern or a length for text (PostgreSQL stores no "
                     "NUL), bounds for numbers (a bigint ends at 2**63 - 1).",
