@@ -15,7 +15,6 @@ from .queries import shortened
 from .watch import Watch
 
 WATCH = Watch()
-LIMIT = pytest.StashKey[int]()
 
 
 class _Counter:
@@ -51,23 +50,19 @@ class _Counter:
             WATCH.fires(GUARD, "\n".join(lines), str(request))
 
 
-COUNTER = pytest.StashKey[_Counter]()
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("n_plus_one", "How often one SELECT in one request is too often.", type="int", default=5)
+    parser.addini("n_plus_one", "How often one SELECT in one request is too often.", default="5")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[COUNTER] = counter = _Counter(config.getini("n_plus_one"), config)
+    limit = config.getini("n_plus_one")
+    if not limit.isdecimal() or int(limit) < 2:
+        raise pytest.UsageError(f"n_plus_one in pyproject.toml is {limit!r}, and has to be a number from 2 on")
+    counter = _Counter(int(limit), config)
     event.listen(Engine, "before_cursor_execute", counter.count)
+    config.add_cleanup(lambda: event.remove(Engine, "before_cursor_execute", counter.count))
     AT_END.append(counter.look)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    counter = config.stash[COUNTER]
-    event.remove(Engine, "before_cursor_execute", counter.count)
-    AT_END.remove(counter.look)
+    config.add_cleanup(lambda: AT_END.remove(counter.look))
 
 
 GUARD = Guard(

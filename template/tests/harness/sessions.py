@@ -7,7 +7,9 @@ a database of its own, and reach sessions whoever makes them. The test's own ses
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -60,11 +62,9 @@ def _created(session: Session, transaction: SessionTransaction) -> None:
 
 def _connected(session: Session, transaction: SessionTransaction, connection: object) -> None:
     if (work := _WORKING.get(session)) is not None and work.task is None:
-        try:
+        # A session of a thread has no event loop.
+        with suppress(RuntimeError):
             work.task = asyncio.current_task()
-        except RuntimeError:
-            # A session of a thread, which has no event loop.
-            work.task = None
 
 
 def _executes(state: ORMExecuteState) -> None:
@@ -129,8 +129,4 @@ LISTENERS: dict[str, Callable[..., None]] = {
 def pytest_configure(config: pytest.Config) -> None:
     for name, function in LISTENERS.items():
         event.listen(Session, name, function)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    for name, function in LISTENERS.items():
-        event.remove(Session, name, function)
+        config.add_cleanup(partial(event.remove, Session, name, function))

@@ -8,6 +8,7 @@ import pytest
 
 from .guards import Guard
 
+BUDGET = pytest.StashKey[float]()
 # Time in pytest's debugger is not the test's.
 DEBUGGED = pytest.StashKey[bool]()
 
@@ -16,13 +17,22 @@ DEBUGGED = pytest.StashKey[bool]()
 def _timed(item: pytest.Item) -> Iterator[None]:
     began = perf_counter()
     yield
-    seconds, budget = perf_counter() - began, item.config.getini("slow_test_seconds")
+    seconds, budget = perf_counter() - began, item.config.stash[BUDGET]
     if seconds > budget and not item.config.stash.get(DEBUGGED, False):
         GUARD.fires(item, f"the test took {seconds:.1f} s, and {budget:g} s is what a test may take.")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("slow_test_seconds", "How long a test may take.", type="float", default=10.0)
+    parser.addini("slow_test_seconds", "How long a test may take.", default="10")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seconds = config.getini("slow_test_seconds")
+    try:
+        config.stash[BUDGET] = float(seconds)
+    except ValueError:
+        message = f"slow_test_seconds in pyproject.toml is {seconds!r}, and has to be a number"
+        raise pytest.UsageError(message) from None
 
 
 def pytest_enter_pdb(config: pytest.Config) -> None:

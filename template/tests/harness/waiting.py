@@ -18,12 +18,11 @@ from .sessions import working
 from .watch import Watch
 
 WATCH = Watch()
-SEND = pytest.StashKey[Any]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A method of the class, and no transport, since what mocks httpx takes the place of those.
-    config.stash[SEND] = send = httpx.AsyncClient.send
+    send = httpx.AsyncClient.send
 
     @functools.wraps(send)
     async def look_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -33,10 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return await send(self, request, **options)
 
     httpx.AsyncClient.send = look_and_send  # type: ignore[method-assign]  # no event comes this early
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    httpx.AsyncClient.send = config.stash[SEND]  # type: ignore[method-assign]  # as it was
+    config.add_cleanup(lambda: setattr(httpx.AsyncClient, "send", send))
 
 
 def _look(host: str, config: pytest.Config) -> None:
