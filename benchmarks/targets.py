@@ -82,6 +82,11 @@ def _revisions(results: Results, which: int) -> int:
 
 TARGETS = [
     Target("a savepoint test, against no isolation", 1.5, _per_test("savepoint", "none")),
+    Target(
+        "what all guards add to a savepoint test, in milliseconds",
+        0.5,
+        lambda results: 1000 * (results.per_test["savepoint"] - results.per_test["unguarded"]).median,
+    ),
     Target("an own_database test, against a savepoint test", 4, _per_test("own_database", "savepoint")),
     Target("what create_all, drop_all adds, against savepoint", 20, _overhead("create_all"), at_least=True),
     Target("what TRUNCATE adds, against savepoint", 4, _overhead("truncate"), at_least=True),

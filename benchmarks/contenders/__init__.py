@@ -28,6 +28,13 @@ NONE = Contender(
     "none", "no isolation (the floor)", "real commits, unique values, the application's own pool", 50, "none.py"
 )
 SAVEPOINT = Contender("savepoint", "**savepoint**", "the rendered conftest as it is", 50)
+UNGUARDED = Contender(
+    "unguarded",
+    "savepoint, guards off",
+    "the rendered conftest, with every guard in `guards_off`",
+    50,
+    root_conftest="unguarded.py",
+)
 OWN_DATABASE = Contender(
     "own_database",
     "**own_database**",
@@ -55,4 +62,4 @@ CREATE_ALL = Contender(
     "create_all", "create_all, drop_all per test", "by `MetaData`, on the application's own pool", 8, "create_all.py"
 )
 
-CONTENDERS = [NONE, SAVEPOINT, LISTENER, DELETE, OWN_DATABASE, TRUNCATE, PYTEST_POSTGRESQL, CREATE_ALL]
+CONTENDERS = [NONE, SAVEPOINT, UNGUARDED, LISTENER, DELETE, OWN_DATABASE, TRUNCATE, PYTEST_POSTGRESQL, CREATE_ALL]

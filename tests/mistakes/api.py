@@ -248,11 +248,18 @@ async def test_sign_up(client: AsyncClient) -> None:
         "unsigned",
     ),
     token(
-        "a token of another key",
-        "A token of the staging system opens production.",
+        "a token by another algorithm",
+        "A weaker one, or one that takes the public key for a secret, is enough.",
         "                algorithms=[ALGORITHM],\n",
         '                algorithms=[ALGORITHM, "HS512"],\n',
         "by another algorithm",
+    ),
+    token(
+        "a token of another key",
+        "A token of the staging system opens production.",
+        "                options={",
+        '                options={"verify_signature": False, ',
+        "401",
     ),
     token(
         "a token for another service",

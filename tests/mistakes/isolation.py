@@ -245,6 +245,27 @@ async def test_an_import(client: AsyncClient) -> None:
         ["would have committed (src/shop/imports.py:8, in import_users)"],
     ),
     Mistake(
+        "a mock that nothing calls",
+        "The test says that a declined card is answered with an error, and the error is another one.",
+        [
+            File(
+                TEST,
+                """
+from httpx import AsyncClient
+
+from tests.harness.stripe import MockStripe
+
+async def test_a_declined_card(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
+    mock_stripe.declines()
+    response = await user_client.post("/payments", json={"amount": 350}, headers={"Idempotency-Key": "order-4711"})
+    assert response.status_code >= 400
+""",
+            )
+        ],
+        Guarded("unused_mock"),
+        ["asked for mock_stripe, and Stripe was neither asked nor looked at", "mock_stripe.calls == []"],
+    ),
+    Mistake(
         "tests that depend on their order",
         "The suite is green until somebody runs one test alone, or two workers share it.",
         [
@@ -327,6 +348,23 @@ async def test_b_not_overridden(client: AsyncClient, app: FastAPI) -> None:
             )
         ],
         run=("-p", "no:randomly"),
+    ),
+    Right(
+        "a mock that is not to be called",
+        [
+            File(
+                RIGHTS,
+                """
+from httpx import AsyncClient
+
+from tests.harness.stripe import MockStripe
+
+async def test_a_stranger(mock_stripe: MockStripe, client: AsyncClient) -> None:
+    assert (await client.post("/payments", json={})).status_code == 401
+    assert mock_stripe.calls == []
+""",
+            )
+        ],
     ),
     Right(
         "a function that remembers what no test has changed",
