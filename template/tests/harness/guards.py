@@ -4,7 +4,7 @@ A guard fires by name. The test fails, its own failure shown after what the guar
 cause. `guards_off` of pyproject.toml turns guards off for good, and `@pytest.mark.allow` allows one thing to one test.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -45,6 +45,8 @@ class Guard:
 
     def allowed(self, item: pytest.Item) -> tuple[str, ...] | None:
         """What the test's marks allow: None without a mark, () for everything, or the things that are named."""
+        if item.get_closest_marker("allow") is None:
+            return None
         marks = [mark.args[1:] for mark in item.iter_markers("allow") if mark.args[0] == self.name]
         if not marks:
             return None
@@ -73,6 +75,7 @@ class Guard:
 
 GUARDS: dict[str, Guard] = {}
 FIRED = pytest.StashKey[list[str]]()
+WATCHING = pytest.StashKey[list[Guard]]()
 
 
 @dataclass
@@ -109,30 +112,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unknown.raise_if_any()
 
 
+def _watching(item: pytest.Item) -> list[Guard]:
+    # Asked for three times or more by each test.
+    if WATCHING not in item.stash:
+        item.stash[WATCHING] = [guard for guard in GUARDS.values() if guard.watches(item)]
+    return item.stash[WATCHING]
+
+
 @contextmanager
-def _entered(item: pytest.Item, arounds: Iterable[tuple[Guard, Around | None]]) -> Iterator[None]:
+def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
     with ExitStack() as stack:
-        for guard, around in arounds:
-            if around is not None and guard.watches(item):
+        for around in arounds:
+            if around is not None:
                 stack.enter_context(around(item))
         yield
 
 
 def around_request(item: pytest.Item) -> AbstractContextManager[None]:
     """What surrounds one request of this test."""
-    return _entered(item, [(guard, guard.request) for guard in GUARDS.values()])
+    return _entered(item, [guard.request for guard in _watching(item)])
 
 
 @pytest.fixture(autouse=True)
 def guarded(request: pytest.FixtureRequest) -> Iterator[None]:
     """Surrounds all function-scoped fixtures of a test: the first of them, since it is autouse and has no other."""
-    with _entered(request.node, [(guard, guard.fixtures) for guard in GUARDS.values()]):
+    with _entered(request.node, [guard.fixtures for guard in _watching(request.node)]):
         yield
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    with _entered(item, [(guard, guard.call) for guard in GUARDS.values()]):
+    with _entered(item, [guard.call for guard in _watching(item)]):
         return (yield)
 
 
