@@ -365,26 +365,33 @@ async def test_all_of_it() -> None:
         ],
     ),
     Right(
-        "a lifespan with a task group and a worker",
+        "a lifespan with a worker that starts tasks of its own",
         [
             Edit("src/shop/main.py", "from collections.abc import", "import asyncio\nfrom collections.abc import"),
             Edit(
                 "src/shop/main.py",
                 "    try:\n        yield {",
-                "    worker = asyncio.create_task(asyncio.sleep(3600))\n    try:\n        yield {",
+                "    jobs: list[asyncio.Task[None]] = []\n\n"
+                "    async def work() -> None:\n        while True:\n            await asyncio.sleep(0.01)\n"
+                "            jobs.append(asyncio.create_task(asyncio.sleep(3600)))\n\n"
+                "    worker = asyncio.create_task(work())\n    try:\n        yield {",
             ),
             Edit(
                 "src/shop/main.py",
                 "        await engine.dispose()\n",
-                "        worker.cancel()\n        await asyncio.gather(worker, return_exceptions=True)\n"
+                "        for task in [worker, *jobs]:\n            task.cancel()\n"
+                "        await asyncio.gather(worker, *jobs, return_exceptions=True)\n"
                 "        await engine.dispose()\n",
             ),
             File(
                 RIGHTS,
                 """
+import asyncio
+
 from httpx import AsyncClient
 
 async def test_the_health(client: AsyncClient) -> None:
+    await asyncio.sleep(0.1)
     assert (await client.get("/health")).status_code == 200
 """,
             ),

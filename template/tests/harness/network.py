@@ -76,13 +76,13 @@ class Network:
         raise NetworkRefusedError(f"{address}: tests reach no network but their database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
-        allowed = [*self.allowed, *(GUARD.allowed(item) or ())]
-        if {host, f"{host}:{port}"} & set(allowed):
+        allowed = [_split(address) for address in (*self.allowed, *(GUARD.allowed(item) or ()))]
+        # A name may be looked up without a port: psycopg does so.
+        names = [name for name, of_port in allowed if port is None or of_port in (None, str(port))]
+        if host in names:
             return True
         with self.let_through():
-            return any(
-                host in _addresses(name) for name, of_port in map(_split, allowed) if of_port in (None, str(port))
-            )
+            return any(host in _addresses(name) for name in names)
 
 
 def _address(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, int | None]:
@@ -92,13 +92,15 @@ def _address(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, int | 
         return (address[0], address[1]) if isinstance(address, tuple) and isinstance(address[0], str) else (None, None)
     host, port = arguments[0], arguments[1] if event == "socket.getaddrinfo" else None
     name = host.decode() if isinstance(host, bytes) else host
-    return name or None, port if isinstance(port, int) else None
+    return name or None, int(port) if port is not None and str(port).isdecimal() else None
 
 
 def _split(address: str) -> tuple[str, str | None]:
-    # Of "::1" the whole is a host, and of "host:80" a part.
+    # "host", "host:80", "::1" and "[::1]:80".
     host, colon, port = address.rpartition(":")
-    return (host, port) if colon and port.isdecimal() and ":" not in host else (address, None)
+    if not colon or not port.isdecimal() or (":" in host and not host.endswith("]")):
+        return address.strip("[]"), None
+    return host.strip("[]"), port
 
 
 @cache

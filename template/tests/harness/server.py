@@ -78,7 +78,7 @@ def postgres(pytestconfig: pytest.Config) -> Server:
             server = _find(pytestconfig)
     except NoServerError as failed:
         stop_run(pytestconfig, f"postgres: {failed}")
-    network.allowed.append(f"{server.host}:{server.port}")
+    network.allowed.append(f"[{server.host}]:{server.port}")
     pytestconfig.stash[SERVER] = _described(server)
     return server
 

@@ -23,8 +23,9 @@ from .savepoint import OUTER_TRANSACTION
 GRACE = 0.5
 
 # Set by the first use of a library, and of no consequence to the next test.
-HARMLESS = {"decimal_context", "current_async_library_cvar", "warnings_context"}
+HARMLESS = {"of_test", "decimal_context", "current_async_library_cvar", "warnings_context"}
 
+OF_TEST: ContextVar[list[asyncio.Task[Any]] | None] = ContextVar("of_test", default=None)
 OF_REQUESTS = pytest.StashKey[set[ContextVar[Any]]]()
 
 TASKS = Guard(
@@ -64,25 +65,53 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def _watched(function: Callable[..., Awaitable[None]], item: pytest.Item) -> Callable[..., Coroutine[Any, Any, None]]:
     @functools.wraps(function)
     async def watched(*arguments: Any, **named: Any) -> None:
-        tasks, context = asyncio.all_tasks(), copy_context()
-        try:
-            await function(*arguments, **named)
-        except (Exception, OutcomeException):
+        context = copy_context()
+        with _collecting() as tasks:
+            try:
+                await function(*arguments, **named)
+            except (Exception, OutcomeException):
+                await _look(item, tasks, context)
+                raise
             await _look(item, tasks, context)
-            raise
-        await _look(item, tasks, context)
 
     return watched
 
 
-async def _look(item: pytest.Item, tasks: set[asyncio.Task[Any]], context: Context) -> None:
+@contextmanager
+def _collecting() -> Iterator[list[asyncio.Task[Any]]]:
+    """The tasks that are started until the block ends, by the test and by what it calls.
+
+    Not those that a task of the lifespan starts meanwhile: a task has the context of whoever has started it.
+    """
+    loop = asyncio.get_running_loop()
+    factory: Any = loop.get_task_factory()
+    tasks: list[asyncio.Task[Any]] = []
+
+    def start(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        task = factory(loop, coroutine, **options) if factory else asyncio.Task(coroutine, loop=loop, **options)
+        if OF_TEST.get() is tasks:
+            tasks.append(task)
+        return task
+
+    loop.set_task_factory(start)
+    before = OF_TEST.set(tasks)
+    try:
+        yield tasks
+    finally:
+        OF_TEST.reset(before)
+        loop.set_task_factory(factory)
+
+
+async def _look(item: pytest.Item, tasks: list[asyncio.Task[Any]], context: Context) -> None:
     if CONTEXT.watches(item):
         _put_back(item, context)
-    left = asyncio.all_tasks() - tasks
-    if not left or not TASKS.watches(item):
+    left = [task for task in tasks if not task.done()]
+    # Of those that have ended, some have raised and nobody has looked: asyncio's own note, by which it would log it.
+    left_alone = [task for task in tasks if task.done() and getattr(task, "_log_traceback", False)]
+    if not (left or left_alone) or not TASKS.watches(item):
         return
-    done, pending = await asyncio.wait(left, timeout=GRACE)
-    for task in done:
+    done, pending = await asyncio.wait(left, timeout=GRACE) if left else (set(), set())
+    for task in [*left_alone, *done]:
         if not task.cancelled() and (error := task.exception()) is not None:
             where = "".join(f"\n  {place}" for place in places(error, item.config.rootpath))
             TASKS.fires(item, f"{_name(task)} raised {type(error).__name__}, and nobody awaited it: {error}{where}")

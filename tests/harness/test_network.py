@@ -1,0 +1,65 @@
+"""The guard of the network lets through what leads to the test's own database, by TCP and by name."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from harness.postgres.server import Server
+
+from tests.harness.sample import Sample
+
+TESTS = """
+import pytest
+from httpx import AsyncClient
+
+ADA = {"email": "ada@example.com"}
+
+async def test_in_a_savepoint(client: AsyncClient) -> None:
+    assert (await client.post("/users", json=ADA)).status_code == 201
+
+@pytest.mark.own_database
+async def test_in_a_database_of_its_own(client: AsyncClient) -> None:
+    assert (await client.post("/users", json=ADA)).status_code == 201
+"""
+
+
+@pytest.fixture
+def port(server: Server) -> Iterator[int]:
+    """A port of the loopback interface that leads to the server, which listens on a Unix socket alone."""
+    ports: list[int] = []
+    is_ready, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_server = await asyncio.open_unix_connection(f"{server.host}/.s.PGSQL.{server.port}")
+        await asyncio.gather(pump(reader, to_server[1]), pump(to_server[0], writer), return_exceptions=True)
+
+    async def serve() -> None:
+        listening = await asyncio.start_server(connect, "127.0.0.1", 0)
+        ports.append(listening.sockets[0].getsockname()[1])
+        is_ready.set()
+
+    def run() -> None:
+        loop.create_task(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert is_ready.wait(60)
+    yield ports[0]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_database_by_tcp(sample: Sample, port: int, host: str) -> None:
+    sample.write("tests/test_a.py", TESTS)
+
+    outcome = sample.pytest(TEST_DATABASE_URL=f"postgresql://postgres@{host}:{port}/postgres")
+
+    assert "2 passed" in outcome.output, outcome.output
