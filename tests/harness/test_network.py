@@ -28,31 +28,34 @@ async def test_in_a_database_of_its_own(client: AsyncClient) -> None:
 def port(server: Server) -> Iterator[int]:
     """A port of the loopback interface that leads to the server, which listens on a Unix socket alone."""
     ports: list[int] = []
-    is_ready, loop = threading.Event(), asyncio.new_event_loop()
+    is_ready, stops = threading.Event(), threading.Event()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             writer.write(data)
-        writer.close()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_server = await asyncio.open_unix_connection(f"{server.host}/.s.PGSQL.{server.port}")
-        await asyncio.gather(pump(reader, to_server[1]), pump(to_server[0], writer), return_exceptions=True)
+        from_server, to_server = await asyncio.open_unix_connection(f"{server.host}/.s.PGSQL.{server.port}")
+        try:
+            both = {asyncio.create_task(pump(reader, to_server)), asyncio.create_task(pump(from_server, writer))}
+            _, other = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in other:
+                task.cancel()
+        finally:
+            writer.close()
+            to_server.close()
 
     async def serve() -> None:
-        listening = await asyncio.start_server(connect, "127.0.0.1", 0)
-        ports.append(listening.sockets[0].getsockname()[1])
-        is_ready.set()
+        async with await asyncio.start_server(connect, "127.0.0.1", 0) as listening:
+            ports.append(listening.sockets[0].getsockname()[1])
+            is_ready.set()
+            await asyncio.to_thread(stops.wait)
 
-    def run() -> None:
-        loop.create_task(serve())
-        loop.run_forever()
-
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     assert is_ready.wait(60)
     yield ports[0]
-    loop.call_soon_threadsafe(loop.stop)
+    stops.set()
     thread.join()
 
 
