@@ -21,7 +21,7 @@ SLEEP, PROCESS = "time.sleep", "subprocess.Popen"
 PATCH = pytest.MonkeyPatch()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     if sys.version_info >= (3, 13):
         return
     # Before 3.13 Python says nothing of a sleep. `from time import sleep` is not seen; ruff's ASYNC251 reads it.
@@ -33,10 +33,7 @@ def pytest_configure() -> None:
         sleep(seconds)
 
     PATCH.setattr(time, "sleep", audited_sleep)
-
-
-def pytest_unconfigure() -> None:
-    PATCH.undo()
+    config.add_cleanup(PATCH.undo)
 
 
 @contextmanager

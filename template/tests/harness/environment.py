@@ -40,12 +40,9 @@ class Environment:
 ENVIRONMENT = Environment()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     listen(dict.fromkeys(EVENTS, ENVIRONMENT.hear))
-
-
-def pytest_unconfigure() -> None:
-    stop_listening(EVENTS)
+    config.add_cleanup(lambda: stop_listening(EVENTS))
 
 
 @contextmanager

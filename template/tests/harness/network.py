@@ -123,10 +123,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NETWORK] = network = Network(list(config.getini("allowed_hosts")))
     listen(dict.fromkeys(EVENTS, network.hear))
-
-
-def pytest_unconfigure() -> None:
-    stop_listening(EVENTS)
+    config.add_cleanup(lambda: stop_listening(EVENTS))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -33,12 +33,9 @@ def _refuse(connection: Connection) -> None:
         raise IsolationError("a commit outside of the test's transaction would be real. " + OWN_DATABASE)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     event.listen(Engine, "commit", _refuse)
-
-
-def pytest_unconfigure() -> None:
-    event.remove(Engine, "commit", _refuse)
+    config.add_cleanup(lambda: event.remove(Engine, "commit", _refuse))
 
 
 @contextmanager
