@@ -25,10 +25,10 @@ from benchmarks.targets import WORKERS_TARGET, Results
 PARTS = ["start", "workers", "suite"]
 POSTGRES = 18
 
-# Of slices, which take a third of a second: many of them, for a median that a busy machine does not move.
-ROUNDS = 20
 # Of whole runs of pytest.
 LONG_ROUNDS = 5
+# For each of them, rounds of slices, which take a third of a second: many, for a median that holds.
+SLICES = 4
 
 # Tests of one contender in a round, at most.
 SLICE, QUICK_SLICE = 100, 8
@@ -38,8 +38,8 @@ def main() -> None:
     """Measure what is asked for, print it, and write it where that is asked for."""
     options = _options()
     only = set(options.only or [*(contender.name for contender in CONTENDERS), *PARTS])
-    rounds = options.rounds or (2 if options.quick else ROUNDS)
     long_rounds = options.rounds or (1 if options.quick else LONG_ROUNDS)
+    rounds = long_rounds * (2 if options.quick else SLICES)
     sizes = (50, 200) if options.quick else (100, 1000, WORKERS_TARGET, 3000)
     # Without the floor there is no ratio.
     contenders = [contender for contender in CONTENDERS if contender.name in only]
@@ -74,7 +74,9 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="The harness against other ways to isolate.")
     names = [*(contender.name for contender in CONTENDERS), *PARTS]
-    parser.add_argument("--rounds", type=int, help=f"of each measurement; {ROUNDS}, and {LONG_ROUNDS} of whole runs")
+    parser.add_argument(
+        "--rounds", type=int, help=f"of whole runs, {LONG_ROUNDS} if not said; of slices {SLICES} times as many"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="few rounds and small runs: whether it works, not how fast"
     )

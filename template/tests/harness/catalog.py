@@ -4,6 +4,7 @@ Not part of it, since they differ without meaning anything: the order of columns
 sequences that a column owns (a rename keeps the old ones), what belongs to an extension, and Alembic's own table.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -102,6 +103,11 @@ QUERIES = {
 
 Catalog = dict[str, str]
 
+# How PostgreSQL spells an expression depends on how it was spelled when it was made: the casts of text, and brackets
+# around one word, one string or one list.
+CASTS = re.compile(r"::(?:character varying|text)(?:\[\])?")
+BRACKETS = re.compile(r"\((\w+|'[^']*'|ARRAY\[[^\[\]()]*\])\)")
+
 
 def catalog(connection: Connection[Any]) -> Catalog:
     """The objects of the database, by kind and name (`column public.users.email`), with what defines each."""
@@ -117,10 +123,19 @@ def differences(expected: Catalog, actual: Catalog) -> list[str]:
     """What `actual` lacks (`-`), has besides (`+`) or has otherwise (both), a line each; empty if they agree."""
     lines = []
     for name in sorted(expected.keys() | actual.keys()):
-        if expected.get(name) == actual.get(name):
+        if _meaning(expected.get(name)) == _meaning(actual.get(name)):
             continue
         if name in expected:
             lines.append(f"- {name}: {expected[name]}")
         if name in actual:
             lines.append(f"+ {name}: {actual[name]}")
     return lines
+
+
+def _meaning(definition: str | None) -> str | None:
+    if definition is None:
+        return None
+    shorter = BRACKETS.sub(r"\1", CASTS.sub("", definition))
+    while shorter != definition:
+        definition, shorter = shorter, BRACKETS.sub(r"\1", shorter)
+    return definition
