@@ -151,7 +151,7 @@ NOTE_SCHEMAS = '''
 class NoteCreate(BaseModel):
     """A note to be kept."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\\x00]*$")]
 
 
 class NoteOut(BaseModel):
