@@ -35,6 +35,18 @@ async def test_the_thing(client: AsyncClient) -> None:
     return [File("src/shop/things.py", module), included("things"), File(path, test or ask)]
 
 
+# A test of a route that asks another service.
+MOCKED = """
+import respx
+from httpx import AsyncClient
+
+@respx.mock
+async def test_the_thing(client: AsyncClient) -> None:
+    respx.get("https://rates.example.com/today").respond(200)
+    assert (await client.get("/thing")).status_code == 200
+"""
+
+
 def lifespan(before: str, after: str = "") -> Edit:
     """Lines of the application's lifespan, before its yield and after."""
     old = "    http_client = HTTPXClient(timeout=settings.stripe_timeout_seconds)\n"
@@ -168,6 +180,17 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
         ["ResourceWarning", "unclosed file"],
     ),
     Mistake(
+        "an HTTP client that nobody closes",
+        "Its connections stay open: after some hundred requests, the process may open no more.",
+        route(
+            'client = httpx.AsyncClient()\nawait client.get("https://rates.example.com/today")',
+            "import httpx\n",
+            test=MOCKED,
+        ),
+        Guarded("unclosed_client"),
+        ["made for GET /thing was thrown away unclosed", "src/shop/things.py", "async with httpx.AsyncClient()"],
+    ),
+    Mistake(
         "a session left open",
         "Ten such requests, and the pool is empty.",
         route(
@@ -263,6 +286,18 @@ RIGHT: list[Right] = [
             "KEPT.add(task := asyncio.create_task(send_mail()))\ntask.add_done_callback(KEPT.discard)",
             "import asyncio\n\nKEPT: set[asyncio.Task[None]] = set()\n\n\nasync def send_mail() -> None:\n"
             "    await asyncio.sleep(0.05)\n",
+            path=RIGHTS,
+        ),
+    ),
+    Right(
+        "an HTTP client that is closed, one that is kept, and one that never connects",
+        route(
+            "async with httpx.AsyncClient() as client:\n"
+            '    await client.get("https://rates.example.com/today")\n'
+            'KEPT.setdefault("client", httpx.AsyncClient())\n'
+            'await KEPT["client"].get("https://rates.example.com/today")\nhttpx.AsyncClient()',
+            "import httpx\n\nKEPT: dict[str, httpx.AsyncClient] = {}\n",
+            test=MOCKED,
             path=RIGHTS,
         ),
     ),
