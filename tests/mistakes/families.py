@@ -2,11 +2,11 @@
 
 from types import ModuleType
 
-from tests.mistakes import api, isolation, migrations, performance, resources, transactions
+from tests.mistakes import api, isolation, locks, migrations, performance, resources, transactions
 from tests.mistakes.catalogue import Mistake, Right
 
 FAMILIES: list[ModuleType] = [
-    family for family in (migrations, transactions, resources, isolation, performance, api) if family.MISTAKES
+    family for family in (migrations, locks, transactions, resources, isolation, performance, api) if family.MISTAKES
 ]
 
 MISTAKES: list[Mistake] = [mistake for family in FAMILIES for mistake in family.MISTAKES]

@@ -14,7 +14,7 @@ SETTINGS = "[tool.pytest.ini_options]\n"
 
 AGREE = Check("test_migrations.py::test_models_and_migrations_agree")
 UP_AND_DOWN = Check("test_migrations.py::test_migrations_go_up_down_and_up_again")
-ROWS_STAY = Check("test_migrations.py::test_the_newest_revision_keeps_what_is_there")
+ROWS_STAY = Check("test_new_revisions.py::test_new_revisions_keep_what_is_there")
 CHECKS = ("tests/harness/checks",)
 
 # What Alembic finds, and what it does not look at.

@@ -39,7 +39,7 @@ def owned(installed: Project, tmp_path: Path) -> Owned:
 def workflow_of(installed: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> WorkflowOf:
     """`workflow_of(owned)`: its tests.yml, to be run in the environment that was made for `installed`."""
 
-    def workflow_of(owned: Owned, name: str = "tests") -> Workflow:
-        return Workflow(Project(owned.folder, installed.env), name, server, tmp_path_factory.mktemp("jobs"))
+    def workflow_of(owned: Owned, name: str = "tests", event: str = "push") -> Workflow:
+        return Workflow(Project(owned.folder, installed.env), name, server, tmp_path_factory.mktemp("jobs"), event)
 
     return workflow_of

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.rendering import git
 from tests.upgrades.lived_in import CONFLICT, Owned
 from tests.workflows.conftest import WorkflowOf
 
@@ -124,3 +125,39 @@ def test_a_job_that_is_skipped_is_no_job_that_has_passed(owned: Owned, workflow_
     owned.commit("Turned off")
 
     assert workflow_of(owned).run("coverage", "required").results == {"coverage": "skipped", "required": "failure"}
+
+
+REVISION = """\
+from alembic import op
+
+revision = "{}"
+down_revision = "{}"
+
+
+def upgrade() -> None:
+    op.execute("{}")
+
+
+def downgrade() -> None:
+    pass
+"""
+
+
+@pytest.mark.parametrize("event", ["pull_request", "push"])
+def test_each_revision_of_a_pull_request_is_a_new_one(owned: Owned, workflow_of: WorkflowOf, event: str) -> None:
+    """Once merged, they are taken for deployed, but for the newest."""
+    git(owned.folder, "switch", "--quiet", "--create", "branch")
+    for name, before, statement in [("0003", "0002", "DROP INDEX IF EXISTS ix_of_old"), ("0004", "0003", "SELECT 1")]:
+        (owned.folder / f"migrations/versions/{name}_new.py").write_text(REVISION.format(name, before, statement))
+        owned.commit(f"Revision {name}")
+    git(owned.folder, "switch", "--quiet", "main")
+    git(owned.folder, "merge", "--quiet", "--no-ff", "--message=Merge", "branch")
+
+    [job] = workflow_of(owned, event=event).run("migrations").jobs["migrations"]
+
+    if event == "push":
+        assert job.result == "success", job.log
+    else:
+        assert job.failed is not None, job.log
+        assert job.failed.startswith("uv run pytest tests/harness/checks/test_new_revisions.py")
+        assert "while the upgrade of 0003 runs" in job.log

@@ -1,9 +1,7 @@
 """The migrations: one head, the schema that the models state, and a way back that leaves nothing behind."""
 
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,19 +14,11 @@ from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError
 
 from tests.harness.catalog import Catalog, catalog, differences
-from tests.harness.databases import Databases, WorkerDatabase
+from tests.harness.databases import WorkerDatabase
 from tests.harness.drift import drift_between, prepare
 from tests.harness.migrations import MigrationError, Migrations
 from tests.harness.postgres.server import Server
-from tests.harness.steps import Steps, destructive, reason
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """A database that was taken to head, a revision at a time."""
-
-    database: str
-    steps: Steps
+from tests.harness.steps import Steps
 
 
 def test_migrations_have_one_head(migrations: Migrations) -> None:
@@ -80,30 +70,16 @@ def _as_operations(context: RevisionContext) -> str:
     return "\n".join(line for line in lines if not line.strip().startswith("#"))
 
 
-@pytest.fixture(scope="module")
-def stepped(migrations: Migrations, postgres: Server, databases: Databases) -> Iterator[Stepped]:
-    """A database at head, and what each revision did on the way."""
-    name = databases.create_empty()
-    steps = Steps(migrations)
-    steps.up(name, _schema(postgres, name))
-    assert steps.statements or not steps.revisions, (
-        "migrations/env.py does not call back: its context.configure() has to be given "
-        'on_version_apply=context.config.attributes.get("on_version_apply")'
-    )
-    yield Stepped(name, steps)
-    databases.drop(name)
-
-
-def test_migrations_go_up_down_and_up_again(migrations: Migrations, postgres: Server, stepped: Stepped) -> None:
+def test_migrations_go_up_down_and_up_again(migrations: Migrations, postgres: Server, stepped: Steps) -> None:
     at_head = _schema(postgres, stepped.database)
 
     failed = None
     try:
-        stepped.steps.down(stepped.database)
+        stepped.down()
     except MigrationError as error:
         failed = str(error)
     # First: what one has left behind may be what another trips over.
-    for revision, left in stepped.steps.leftovers.items():
+    for revision, left in stepped.leftovers.items():
         _fail_if(
             left,
             f"the downgrade of {revision} leaves this behind (+) or takes away too much (-):",
@@ -123,18 +99,6 @@ def test_migrations_go_up_down_and_up_again(migrations: Migrations, postgres: Se
         "after a downgrade, the upgrade no longer gives the same schema:",
         "Something that the first upgrade made was there still, or was needed and is gone.",
     )
-
-
-def test_the_newest_revision_keeps_what_is_there(stepped: Stepped) -> None:
-    """Of the newest alone: those before it have been deployed."""
-    for newest in stepped.steps.revisions[:1]:
-        if reason(newest, "destroys") is None:
-            _fail_if(
-                destructive(stepped.steps.statements[newest.revision]),
-                f"the upgrade of {newest.revision} takes rows or columns away, and production has them:",
-                "Deploy first what no longer needs them. If they are to go, let the revision say so: "
-                'destroys = "the reason".',
-            )
 
 
 def _schema(server: Server, database: str) -> Catalog:
