@@ -35,6 +35,7 @@ SHARED = [
     "/.gitignore",
     "/.pre-commit-config.yaml",
     "/compose.yaml",
+    "/schemathesis.toml",
 ]
 
 TABLE = {"user": USER, "template": TEMPLATE, "shared": SHARED}

@@ -386,6 +386,23 @@ MISTAKES += [
 
 RIGHT: list[Right] = [
     Right(
+        "a password that stands in the answer as something else",
+        [
+            File(
+                RIGHTS,
+                """
+from httpx import AsyncClient
+
+async def test_sign_up(client: AsyncClient) -> None:
+    refused = await client.post("/users", json={"email": "ada@example.com", "password": "password"})
+    assert refused.json()["detail"][0]["loc"] == ["body", "password"]
+    body = {"email": "ada.lovelace@example.com", "password": "ada.lovelace"}
+    assert (await client.post("/users", json=body)).json()["email"] == "ada.lovelace@example.com"
+""",
+            )
+        ],
+    ),
+    Right(
         "a public route that is listed",
         [
             File(

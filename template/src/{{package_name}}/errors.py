@@ -1,13 +1,29 @@
 """Errors that are the client's to mend: 409 by the name of the constraint that is violated, 422 for what is invalid."""
 
 import json
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 
 CONFLICTS = {"uq_users_email": "this e-mail is taken"}
+
+
+class Problem(BaseModel):
+    """Why a request was refused, as FastAPI's HTTPException says it."""
+
+    detail: str
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route refuses with, beside 422, for the API's description: `responses=refusals(404)`.
+
+    FastAPI answers 400 where a body is no text at all.
+    """
+    return {status: {"model": Problem} for status in statuses}
 
 
 def constraint_name(error: IntegrityError) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from .guards import around_request
-from .handled import handle
+from .handled import App, handle
 from .lifespan import RunningApp
 
 
@@ -25,10 +25,8 @@ class NewClient(Protocol):
 
 
 @pytest.fixture
-async def new_client(
-    anyio_backend: str, running_app: RunningApp, isolated: None, request: pytest.FixtureRequest
-) -> AsyncIterator[NewClient]:
-    """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
+def serve_request(running_app: RunningApp, isolated: None, request: pytest.FixtureRequest) -> App:
+    """The application as a server sees it, in ASGI, with the guards around each request."""
 
     async def with_state(scope: Any, receive: Any, send: Any) -> None:
         # As a server does: each request gets a shallow copy of what the lifespan yielded.
@@ -36,12 +34,18 @@ async def new_client(
         with around_request(request.node):
             await handle(running_app.app, scope, receive, send)
 
+    return with_state
+
+
+@pytest.fixture
+async def new_client(anyio_backend: str, running_app: RunningApp, serve_request: App) -> AsyncIterator[NewClient]:
+    """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     async with AsyncExitStack() as clients:
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
-            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
+            transport = ASGITransport(serve_request, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 

@@ -1,11 +1,13 @@
 """What an application says of its routes, as OpenAPI: for checks that know nothing else of it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx import AsyncClient
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -82,6 +84,21 @@ def _resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, 
             found = found[part]
     resolved: dict[str, Any] = found
     return resolved
+
+
+@pytest.fixture
+def caller(request: pytest.FixtureRequest) -> AsyncClient:
+    """The client that the project names for this, and whatever stands in for other services meanwhile."""
+    for name in request.config.getini("odd_requests_with"):
+        _found(request, name)
+    client: AsyncClient = _found(request, request.config.getini("odd_requests_by")) or request.getfixturevalue("client")
+    return client
+
+
+def _found(request: pytest.FixtureRequest, name: str) -> Any:
+    # It is the owner's, who may have taken it away.
+    with suppress(pytest.FixtureLookupError):
+        return request.getfixturevalue(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,6 @@ one odd value at a time and the others as plausible as their names; of the appli
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -23,21 +22,6 @@ ODD: list[Any] = [None, [], {}, -1, 2**63, 10**400, float("nan"), "", "\0", "\ud
 BODIES = [b"", b"{", b"null", b"[]", b"\xff\xfe"]
 
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-def caller(request: pytest.FixtureRequest) -> AsyncClient:
-    """The client that the project names for this, and whatever stands in for other services meanwhile."""
-    for name in request.config.getini("odd_requests_with"):
-        _found(request, name)
-    client: AsyncClient = _found(request, request.config.getini("odd_requests_by")) or request.getfixturevalue("client")
-    return client
-
-
-def _found(request: pytest.FixtureRequest, name: str) -> Any:
-    # It is the owner's, who may have taken it away.
-    with suppress(pytest.FixtureLookupError):
-        return request.getfixturevalue(name)
 
 
 async def test_no_request_is_answered_with_a_5xx(

@@ -1,0 +1,142 @@
+"""Fuzzing in a rendered project: what it is right about passes, and what it is wrong about is found."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.environment import UV, Project, synced
+from tests.mistakes.catalogue import Change, Edit, File
+from tests.mistakes.isolation import included
+from tests.mistakes.project import Changed, Outcome
+from tests.rendering import Render
+
+pytestmark = pytest.mark.xdist_group("fuzzing")
+
+FUZZ = "tests/harness/checks/fuzz.py"
+
+# The same few requests in each run.
+FEW = "seed = 1\n[generation]\ndeterministic = true\nmax-examples = {}\n\n"
+
+Fuzz = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def with_schemathesis(
+    render: Render, environments: Path, default_python: Path
+) -> Callable[[dict[str, object]], Project]:
+    """`with_schemathesis(answers)`: a project of these answers, with the dependency group `fuzz` installed."""
+
+    def project_of(answers: dict[str, object]) -> Project:
+        name = "-".join(["fuzz", *(f"{name}-{value}" for name, value in answers.items())])
+        folder = environments / name
+        if not folder.exists():
+            render.copy(folder, package_name="shop", **answers)
+        project = synced(folder, environments / "fuzz-environment", default_python)
+        project.check(UV, "sync", "--group", "fuzz")
+        return project
+
+    return project_of
+
+
+@pytest.fixture
+def fuzz(with_schemathesis: Callable[[dict[str, object]], Project], url: str, tmp_path: Path) -> Fuzz:
+    """`fuzz(*changes)`: what fuzzing says of a project with these changes."""
+
+    def fuzz(*changes: Change, examples: int = 5, **answers: object) -> Outcome:
+        few = Edit("schemathesis.toml", "# Starlette's 405", f"{FEW.format(examples)}# Starlette's 405")
+        changed = Changed.of(with_schemathesis(answers), tmp_path / "shop", [few, *changes])
+        return changed.pytest(FUZZ, TEST_DATABASE_URL=url)
+
+    return fuzz
+
+
+@pytest.mark.parametrize("feature", [True, False], ids=["default", "bare"])
+def test_what_is_rendered_keeps_its_word(fuzz: Fuzz, feature: bool) -> None:
+    outcome = fuzz(examples=20, auth=feature, payments=feature)
+
+    assert outcome.code == 0, outcome.output
+    # Its own output, as it comes.
+    assert "Coverage" in outcome.output
+    assert "Stateful" in outcome.output
+
+
+THING = """
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/thing")
+async def thing(number: int) -> int:
+    return 6 // number
+"""
+
+
+def test_a_500_is_found_and_where_it_comes_from(fuzz: Fuzz) -> None:
+    public = Edit("pyproject.toml", "public_routes = [\n", 'public_routes = [\n  "GET /thing",\n')
+
+    outcome = fuzz(File("src/shop/things.py", THING), included("things"), public)
+
+    assert outcome.code == 1, outcome.output
+    assert "Server error" in outcome.output
+    assert "number=0" in outcome.output
+    [said] = outcome.failed.values()
+    assert "What was answered with 500:\n  GET /thing: ZeroDivisionError (src/shop/things.py:9, in thing)" in said
+
+
+def test_a_status_that_is_not_described_is_found(fuzz: Fuzz) -> None:
+    outcome = fuzz(Edit("src/shop/users.py", "responses=refusals(401, 404)", "responses=refusals(401)"))
+
+    assert outcome.code == 1, outcome.output
+    assert "Undocumented status code" in outcome.output
+    assert "Received: 404" in outcome.output
+    assert "curl -X GET" in outcome.output
+
+
+def test_the_guards_watch(fuzz: Fuzz) -> None:
+    outcome = fuzz(
+        Edit(
+            "src/shop/users.py",
+            "    db.add(user)\n    await db.flush()\n",
+            '    logging.getLogger("shop").warning(body.password.get_secret_value())\n'
+            "    db.add(user)\n    await db.flush()\n",
+        ),
+        Edit("src/shop/users.py", "from typing import Annotated\n", "import logging\nfrom typing import Annotated\n"),
+    )
+
+    [said] = outcome.failed.values()
+    assert said.startswith("guard secrets: POST /users: logger shop shows what was sent as `password`"), said
+
+
+NOT_IMPORTED = """
+import sys
+
+def test_of_imports() -> None:
+    assert "schemathesis" not in sys.modules
+"""
+
+
+def test_other_runs_do_not_import_it(with_schemathesis: Callable[[dict[str, object]], Project], tmp_path: Path) -> None:
+    project = with_schemathesis({})
+    assert (Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "st").exists()
+
+    outcome = Changed.of(project, tmp_path / "shop", [File("tests/test_it.py", NOT_IMPORTED)]).pytest(
+        "tests/test_it.py"
+    )
+
+    assert outcome.passed == 1, outcome.output
+
+
+def test_without_it_one_line_says_what_to_do(
+    render: Render, environment: Path, default_python: Path, tmp_path: Path, url: str
+) -> None:
+    project = synced(render(), environment, default_python)
+
+    outcome = Changed.of(project, tmp_path / "copy", []).pytest(FUZZ, TEST_DATABASE_URL=url)
+
+    [said] = outcome.failed.values()
+    assert said == (
+        "schemathesis and uvicorn are in a dependency group of their own: "
+        "uv run --group fuzz pytest tests/harness/checks/fuzz.py"
+    )
