@@ -8,6 +8,7 @@ import yaml
 
 from tests.environment import UV, Project
 from tests.rendering import ROOT, Render
+from tests.test_fuzzing import FEW
 from tests.upgrades.lived_in import Owned
 from tests.workflows.conftest import WorkflowOf
 
@@ -25,7 +26,7 @@ def outdated(owned: Owned, installed: Project) -> Owned:
 
 
 def test_the_newest_releases_are_tested(outdated: Owned, workflow_of: WorkflowOf) -> None:
-    run = workflow_of(outdated, "nightly").run()
+    run = workflow_of(outdated, "nightly").run("newest")
 
     assert run.results == {"newest": "success"}
     for job in run.jobs["newest"]:
@@ -39,11 +40,33 @@ def test_what_breaks_is_red(outdated: Owned, workflow_of: WorkflowOf) -> None:
     outdated.replace("pyproject.toml", '  "alembic', '  "idna>=3,<3",\n  "alembic')
     outdated.commit("What nothing satisfies")
 
-    [job, _] = workflow_of(outdated, "nightly").run().jobs["newest"]
+    [job, _] = workflow_of(outdated, "nightly").run("newest").jobs["newest"]
 
     assert job.failed is not None
     assert "uv lock --upgrade" in job.failed
     assert "No solution found" in job.summary
+
+
+def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5) + text)
+    owned.commit("Few requests, the same each time")
+
+    [job] = workflow_of(owned, "nightly").run("fuzz").jobs["fuzz"]
+
+    assert job.result == "success", job.log
+    assert "### Tests: 1 passed" in job.summary
+
+
+def test_what_fuzzing_finds_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5) + text)
+    owned.replace("src/my_service/users.py", "responses=refusals(401, 404)", "responses=refusals(401)")
+    owned.commit("A status that nothing describes")
+
+    [job] = workflow_of(owned, "nightly").run("fuzz").jobs["fuzz"]
+
+    assert job.failed is not None
+    assert job.failed.endswith("pytest tests/harness/checks/fuzz.py")
+    assert "Undocumented status code" in job.log
 
 
 @pytest.mark.parametrize(("oldest", "pythons"), [("3.11", ["3.11", "3.14"]), ("3.14", ["3.14"])])
