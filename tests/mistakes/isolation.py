@@ -287,6 +287,32 @@ def test_b_second() -> None:
         run=(TEST, "-p", "randomly", "--randomly-seed=5"),
     ),
     Mistake(
+        "an override of a dependency that a test leaves behind, and another relies on",
+        "Whoever runs the second test alone meets a failure that nobody else has.",
+        [
+            File(
+                TEST,
+                """
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from shop.auth import get_current_user
+from shop.models import User
+
+async def test_a_somebody(client: AsyncClient, app: FastAPI) -> None:
+    app.dependency_overrides[get_current_user] = lambda: User(id=1, role="admin")
+    assert (await client.get("/users")).status_code == 200
+
+async def test_b_somebody_still(client: AsyncClient) -> None:
+    assert (await client.get("/users")).status_code == 200
+""",
+            )
+        ],
+        Rule("`client`, which puts overrides back after its test"),
+        ["test_b_somebody_still", "assert 401 == 200", "1 passed"],
+        run=(TEST, "-p", "no:randomly"),
+    ),
+    Mistake(
         "an e-mail written out in a factory",
         "The second row of one test, or the first of a test that commits, fails for no reason that it names.",
         [

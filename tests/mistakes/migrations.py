@@ -293,6 +293,12 @@ MISTAKES: list[Mistake] = [
         "view", "CREATE VIEW active_users AS SELECT id FROM users WHERE is_active", "relation public.active_users"
     ),
     left_behind("function", "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'", "function one()"),
+    left_behind(
+        "trigger",
+        "CREATE TRIGGER guard BEFORE UPDATE ON users "
+        "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger public.users.guard",
+    ),
     Mistake(
         "two heads",
         "The deployment fails: Alembic does not know which revision is the last.",
