@@ -13,28 +13,43 @@ OPTION_HELP = (
 )
 
 
+# Python files that were added since the commit that is named; None if none is.
+ADDED = pytest.StashKey[set[Path] | None]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("savepoint").addoption("--revisions-since", metavar="COMMIT", help=OPTION_HELP)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    since = config.getoption("revisions_since")
+    # Now, since a commit that is not there is a mistake of the command line.
+    config.stash[ADDED] = None if since is None else _added(config.rootpath, since)
 
 
 @pytest.fixture(scope="session")
 def new_revisions(migrations: Migrations, pytestconfig: pytest.Config) -> list[Script]:
     """The revisions that are taken for new; the newest first."""
     revisions = list(migrations.script.walk_revisions())
-    since = pytestconfig.getoption("revisions_since")
-    if since is None:
-        return revisions[:1]
-    added = _added(pytestconfig.rootpath, since)
-    return [script for script in revisions if Path(script.path).resolve() in added]
+    added = pytestconfig.stash[ADDED]
+    return revisions[:1] if added is None else [script for script in revisions if Path(script.path).resolve() in added]
 
 
 def _added(root: Path, since: str) -> set[Path]:
-    # Against the commit that both have come from: what `since` has got meanwhile is not this branch's.
-    command = ["git", "diff", "--name-only", "--relative", "--diff-filter=AR", "--merge-base", since, "--", "*.py"]
+    # From where the two have parted: what `since` has got meanwhile is not this branch's.
+    [base] = _git(root, since, "merge-base", since, "HEAD")
+    found = _git(root, since, "diff", "--name-only", "--relative", "--diff-filter=AR", base, "--", "*.py")
+    found += _git(root, since, "ls-files", "--others", "--exclude-standard", "--", "*.py")
+    return {(root / path).resolve() for path in found}
+
+
+def _git(root: Path, since: str, *arguments: str) -> list[str]:
     try:
-        said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise pytest.UsageError("--revisions-since: git is not installed") from None
-    except subprocess.CalledProcessError as failed:
-        raise pytest.UsageError(f"--revisions-since {since}: git says: {failed.stderr.strip()}") from None
-    return {(root / path).resolve() for path in said.splitlines()}
+    if done.returncode:
+        said = done.stderr.splitlines() or ["there is no commit from which that and this have come"]
+        raise pytest.UsageError(f"--revisions-since {since}: git says: {said[0]}")
+    return done.stdout.splitlines()
