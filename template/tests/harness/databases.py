@@ -54,6 +54,10 @@ class Databases:
                     self._maintenance.drop(name)
         self._maintenance.close()
 
+    def is_connected(self) -> bool:
+        """Whether this worker's connection, and with it its lock, is still there."""
+        return self._maintenance.is_alive()
+
     def next_name(self) -> str:
         """A name that is this worker's own, for a database that goes with it."""
         self._count += 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg import sql
+from psycopg import OperationalError, sql
 
 from .postgres.server import Server
 
@@ -29,6 +29,14 @@ class Maintenance:
     def close(self) -> None:
         """Close the connection, and with it give up its locks."""
         self._connection.close()
+
+    def is_alive(self) -> bool:
+        """Whether the server still knows this connection."""
+        try:
+            self._connection.execute("SELECT")
+        except OperationalError:
+            return False
+        return True
 
     def create(self, name: str) -> None:
         """Make a database with nothing in it."""

@@ -36,10 +36,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+DATABASES = pytest.StashKey[Databases]()
+
+
 @pytest.fixture(scope="session")
 def databases(pytestconfig: pytest.Config, postgres: Server) -> Iterator[Databases]:
     """The databases of this worker on the test server."""
     databases = Databases(postgres, f"{run_id(pytestconfig)}_{worker_id(pytestconfig)}")
+    pytestconfig.stash[DATABASES] = databases
     if postgres.rung == "url":
         # The other rungs' servers are of this run alone.
         databases.sweep()

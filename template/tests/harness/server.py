@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 RUN_ID = pytest.StashKey[str]()
 FOLDER = pytest.StashKey["RunFolder"]()
+USED = pytest.StashKey[Server]()
 SERVER = pytest.StashKey[str]()
 SESSION = pytest.StashKey[pytest.Session]()
 STOPPED = pytest.StashKey[list[str]]()
+
+CANNOT_GO_ON = "the run cannot go on"
 
 INI_HELP = "The major version of PostgreSQL that production runs, such as 18; tests refuse another one."
 
@@ -57,12 +60,16 @@ def worker_id(config: pytest.Config) -> str:
 
 def stop_run(config: pytest.Config, message: str) -> NoReturn:
     """End the whole run, now, with this message as its one error. Say what happened and what to do."""
+    end_run(config, message)
+    pytest.exit(CANNOT_GO_ON, returncode=pytest.ExitCode.TESTS_FAILED)
+
+
+def end_run(config: pytest.Config, message: str) -> None:
+    """End the run with this message when the test that runs is over."""
     _stopped(config, message)
     if hasattr(config, "workeroutput"):
         config.workeroutput["savepoint_stopped"] = message
-        session = config.stash[SESSION]
-        session.shouldfail = "the run cannot go on"
-    pytest.exit("the run cannot go on", returncode=pytest.ExitCode.TESTS_FAILED)
+    config.stash[SESSION].shouldfail = CANNOT_GO_ON
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -79,7 +86,7 @@ def postgres(pytestconfig: pytest.Config) -> Server:
     except NoServerError as failed:
         stop_run(pytestconfig, f"postgres: {failed}")
     network.allowed.append(f"[{server.host}]:{server.port}")
-    pytestconfig.stash[SERVER] = _described(server)
+    pytestconfig.stash[USED], pytestconfig.stash[SERVER] = server, _described(server)
     return server
 
 
@@ -161,7 +168,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if (described := config.stash.get(SERVER, None)) and terminalreporter.verbosity >= 0:
         terminalreporter.write_line(f"postgres: {described}")
     for message in config.stash[STOPPED]:
-        terminalreporter.write_sep("=", "the run cannot go on", red=True, bold=True)
+        terminalreporter.write_sep("=", CANNOT_GO_ON, red=True, bold=True)
         terminalreporter.write_line(message)
 
 

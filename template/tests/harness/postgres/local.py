@@ -109,6 +109,11 @@ class _Cluster:
 
 
 def _postgres(found: binaries.Binaries, data: Path, socket: Path) -> list[str]:
-    own = {"listen_addresses": "", "unix_socket_directories": str(socket), "unix_socket_permissions": "0700"}
+    # Dynamic shared memory as files of the cluster: where the server is killed, nothing is left beside the folder.
+    own = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(socket),
+        "unix_socket_permissions": "0700",
+    }
     arguments = [argument for name, value in own.items() for argument in ("-c", f"{name}={value}")]
     return [str(found.folder / "postgres"), "-D", str(data), *settings.arguments(), *arguments]

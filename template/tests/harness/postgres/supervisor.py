@@ -27,6 +27,8 @@ from typing import Any
 
 # The server writes what state it is in to this line of postmaster.pid (LOCK_FILE_LINE_PM_STATUS).
 STATUS_LINE = 7
+# And the key and the number of a segment of shared memory to this one (LOCK_FILE_LINE_SHMEM_KEY).
+SHARED_MEMORY_LINE = 6
 
 
 class EndOfRunError(Exception):
@@ -86,6 +88,15 @@ class Supervisor:
         while self.server is None or self.server.poll() is None:
             pause(0.25)
 
+    def tell_end(self) -> None:
+        """The server has ended by itself: leave its last words to the run."""
+        assert self.server is not None
+        code = self.server.wait()
+        how = f"it was killed by signal {-code}" if code < 0 else f"its exit code is {code}"
+        ended = self.folder / "ended.partial"
+        ended.write_text(json.dumps({"words": f"{how}; {self._last_words([])}"}))
+        ended.rename(self.folder / "ended.json")
+
     def shut_down(self) -> None:
         """Let the server write everything to its files, and end."""
         if self.server is not None:
@@ -96,6 +107,8 @@ class Supervisor:
     def stop(self, *, is_over: bool) -> None:
         """End what was started, the hard way at once: its data is worth nothing. The folder goes with the run."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.server is not None and self.server.poll() is not None:
+            self._remove_shared_memory()
         for process in reversed(self.processes):
             _end(process)
         if self.plan["cleanup"] is not None:
@@ -104,6 +117,12 @@ class Supervisor:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             (self.folder / "supervised").unlink()
+
+    def _remove_shared_memory(self) -> None:
+        """Of a server that was killed, and could not do it: a segment of 56 bytes, by which it would know itself."""
+        with suppress(OSError, IndexError):
+            number = (self.folder / "data" / "postmaster.pid").read_text().splitlines()[SHARED_MEMORY_LINE].split()[1]
+            subprocess.run(["ipcrm", "-m", number], stdout=self.log, stderr=self.log, check=False)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         user: dict[str, Any] = {}
@@ -183,6 +202,8 @@ def main() -> None:
         supervisor.start()
         _say("ready")
         supervisor.stay()
+        is_over = False
+        supervisor.tell_end()
     except (EndOfRunError, TerminatedError):
         pass
     except HaltedError:

@@ -1,0 +1,116 @@
+"""A server that ends under a test fails that test and ends the run, in one line and not in one error per test."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness.postgres import local
+from harness.postgres.run_folder import RunFolder
+
+from tests.harness.sample import Sample
+
+TESTS = """
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.harness.postgres.server import Server
+
+@pytest.mark.parametrize("number", range(200))
+async def test_sign_up(client: AsyncClient, db_session: AsyncSession, postgres: Server, number: int) -> None:
+    if number == 100:
+        Path("folder").write_text(str(Path(postgres.host).parent))
+        {kill}
+    assert (await client.post("/users", json={{"email": "ada@example.com"}})).status_code == 201
+"""
+
+SERVER = """
+        pid = (Path(postgres.host).parent / "data" / "postmaster.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGKILL)
+"""
+
+ONE_OF_ITS_PROCESSES = """
+        os.kill((await db_session.scalars(text("SELECT pg_backend_pid()"))).one(), signal.SIGKILL)
+"""
+
+
+def with_tests(sample: Sample, kill: str) -> None:
+    sample.write("tests/test_a.py", TESTS.format(kill=kill.strip()))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("kill", "words"),
+    [
+        (SERVER, "postgres: the server is gone: it was killed by signal 9; it said: "),
+        (ONE_OF_ITS_PROCESSES, "client backend (PID "),
+    ],
+    ids=["the server", "one of its processes"],
+)
+def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers: int) -> None:
+    with_tests(sample, kill)
+    segments = shared_memory()
+
+    outcome = sample.pytest("-n", str(workers))
+
+    assert outcome.code != 0
+    # Of each worker the test that was under way, in its own lines or while it cleaned up.
+    failed = set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M))
+    assert 1 <= len(failed) <= max(1, workers), outcome.output
+    assert "INTERNALERROR" not in outcome.output
+    [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
+    assert words in line
+    # Of all that the server had, nothing is left.
+    assert not Path((sample.folder / "folder").read_text()).exists()
+    assert shared_memory() <= segments
+
+
+def shared_memory() -> set[str]:
+    """The numbers of all segments of System V's shared memory."""
+    listed = subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[1] for line in listed.splitlines() if line.startswith("0x")}
+
+
+def test_a_server_of_ones_own(sample: Sample) -> None:
+    """Of its end nothing is known but what whoever connects is told."""
+    folder = RunFolder.make()
+    try:
+        server = local.start(folder, 18)
+        with_tests(sample, SERVER)
+
+        outcome = sample.pytest(TEST_DATABASE_URL=f"postgresql://postgres@/postgres?host={server.host}")
+    finally:
+        folder.close()
+
+    assert outcome.output.count("FAILED ") == 1, outcome.output
+    assert "postgres: the server is gone: " in outcome.error
+    assert "Connection refused" in outcome.error
+
+
+def test_a_connection_that_is_cut_is_that_tests_own(sample: Sample) -> None:
+    cut = 'await db_session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))'
+    with_tests(sample, cut)
+
+    outcome = sample.pytest()
+
+    assert outcome.output.count("FAILED ") == 1, outcome.output
+    assert "1 failed, 199 passed" in outcome.output, outcome.output
+    assert "the run cannot go on" not in outcome.output
+
+
+def test_a_server_that_is_killed_at_the_end_is_no_error_of_the_harness(sample: Sample) -> None:
+    """Of what cleans up on it, nobody hears."""
+    with_tests(sample, SERVER)
+    path = sample.folder / "tests" / "test_a.py"
+    path.write_text(path.read_text().replace("range(200)", "[100]"))
+
+    outcome = sample.pytest()
+
+    assert outcome.output.count("FAILED ") == 1, outcome.output
+    assert "INTERNALERROR" not in outcome.output, outcome.output
