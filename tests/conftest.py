@@ -16,8 +16,8 @@ from tests.rendering import Render, locked, snapshot
 # Run by a pytest of their own, under the harness: they fail on purpose.
 collect_ignore = ["harness/cases"]
 
-# Set by .ci/run: "postgres", "python" or both. What is missing is a skip, or has a stand-in, on a laptop; there it is a
-# failure.
+# Set by .ci/run: any of "postgres", "python" and "docker". What is missing is a skip, or has a stand-in, on a laptop;
+# there it is a failure.
 REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
 
 

@@ -6,6 +6,7 @@ say something else.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from .maintenance import TEMPLATE_PREFIX
 from .migrations import MigrationError, Migrations, as_migration_error, migrations_of
 from .postgres.clusters import Schema
 from .postgres.server import Server
+from .progress import passing
 from .redirect import Redirect
 from .server import run_id, stop_run, worker_id
 
 DIGEST = pytest.StashKey[str]()
+DATABASES = pytest.StashKey[Databases]()
 
 SERVER_FACTS = """
     SELECT version(), current_user,
@@ -34,9 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("savepoint").addoption(
         "--rebuild-schema", action="store_true", help="run all migrations again, even if they have not changed"
     )
-
-
-DATABASES = pytest.StashKey[Databases]()
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +68,15 @@ def _build(config: pytest.Config, databases: Databases, migrations: Migrations) 
     name = TEMPLATE_PREFIX + schema_hash(databases.server, _digest_of(config, migrations))
     with databases.template(name, rebuild=config.getoption("rebuild_schema")) as has_to_be_built:
         if has_to_be_built:
-            migrations.upgrade(name)
+            _upgrade(config, migrations, name)
     return name, has_to_be_built
+
+
+def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
+    count, done = sum(1 for _ in migrations.script.walk_revisions()), itertools.count(1)
+    with passing(config) as say:
+        say(f"migrations: 0 of {count}")
+        migrations.upgrade(name, watch=lambda **_: say(f"migrations: {next(done)} of {count}"))
 
 
 def schema_of(config: pytest.Config) -> Schema | None:

@@ -16,6 +16,7 @@ import pytest
 from .network import NETWORK
 from .postgres import ladder
 from .postgres.server import NoServerError, Server
+from .progress import announce, passing
 
 if TYPE_CHECKING:
     from .postgres.run_folder import RunFolder
@@ -106,11 +107,12 @@ def _find(config: pytest.Config) -> Server:
         if failed := folder.told("failure.json"):
             raise NoServerError(failed["message"])
         try:
-            rungs = {
-                "local": partial(local.start, folder, schema=schema_of(config)),
-                "docker": partial(docker.start, folder),
-            }
-            server = ladder.find(choice, major, rungs)
+            with passing(config) as say:
+                rungs = {
+                    "local": partial(local.start, folder, schema=schema_of(config), say=say),
+                    "docker": partial(docker.start, folder, announce=partial(announce, config)),
+                }
+                server = ladder.find(choice, major, rungs)
         except NoServerError as error:
             folder.tell("failure.json", {"message": str(error)})
             raise

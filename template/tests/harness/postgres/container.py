@@ -13,7 +13,6 @@ import sys
 import time
 from contextlib import suppress
 from importlib import import_module
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,11 @@ def start(name: str, image: str, arguments: list[str]) -> None:
     container.with_envs(POSTGRES_PASSWORD=password, PGDATA=f"{DATA}/data", POSTGRES_INITDB_ARGS="--no-sync")
     # Not `with_exposed_ports`: Docker would then listen on every address of this machine.
     container.ports = {"5432/tcp": ("127.0.0.1", None)}
-    container.start()
+    docker = import_module("docker")
+    try:
+        container.start()
+    except docker.errors.APIError as error:
+        raise RuntimeError(error.explanation) from None
     Path("container.json").write_text(json.dumps(_wait(container, _addresses(container), password)))
 
 
@@ -48,23 +51,29 @@ def _addresses(container: Any) -> list[tuple[str, int]]:
 
 
 def _wait(container: Any, addresses: list[tuple[str, int]], password: str) -> dict[str, Any]:
-    psycopg = import_module("psycopg")
     deadline = time.monotonic() + WAIT
-    for host, port in cycle(addresses):
-        try:
-            # The image's first server, which only prepares, listens on a Unix socket: over TCP it is the real one.
-            with psycopg.connect(
-                host=host, port=port, user="postgres", password=password, dbname="postgres", connect_timeout=2
-            ) as connection:
-                number = connection.info.server_version
-                return {"host": host, "port": port, "version": f"{number // 10000}.{number % 10000}"}
-        except psycopg.OperationalError:
-            container.get_wrapped_container().reload()
-            if container.status != "running" or time.monotonic() > deadline:
-                print(b"\n".join(container.get_logs()).decode(errors="replace"))
-                break
-            time.sleep(0.05)
-    raise SystemExit("error: the server in the container does not answer")
+    while all(_answer(address, password) is None for address in addresses):
+        container.get_wrapped_container().reload()
+        if container.status != "running" or time.monotonic() > deadline:
+            print(b"\n".join(container.get_logs()).decode(errors="replace"))
+            raise SystemExit("error: the server in the container does not answer")
+        time.sleep(0.05)
+    # Asked again: the first may have begun to answer after it was passed over.
+    return next(answer for address in addresses if (answer := _answer(address, password)) is not None)
+
+
+def _answer(address: tuple[str, int], password: str) -> dict[str, Any] | None:
+    psycopg = import_module("psycopg")
+    host, port = address
+    try:
+        # The image's first server, which only prepares, listens on a Unix socket: over TCP it is the real one.
+        with psycopg.connect(
+            host=host, port=port, user="postgres", password=password, dbname="postgres", connect_timeout=2
+        ) as connection:
+            number = connection.info.server_version
+            return {"host": host, "port": port, "version": f"{number // 10000}.{number % 10000}"}
+    except psycopg.OperationalError:
+        return None
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ testcontainers starts it, in a process of its own (`container.py`): it takes mos
 supervisor has to be able to remove a container whose run was killed while it started.
 """
 
+import http.client
 import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,8 +26,8 @@ SCRIPT = str(Path(__file__).with_name("container.py"))
 WAIT = 600
 
 
-def start(folder: RunFolder, major: int) -> Server:
-    """A new container of `postgres:<major>`, started; its image is pulled if it has to be.
+def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Server:
+    """A new container of `postgres:<major>`, started; its image is pulled if it has to be, which is announced.
 
     Raises:
         NoServerError: no daemon answers, testcontainers is not installed, or the container does not start.
@@ -42,6 +45,8 @@ def start(folder: RunFolder, major: int) -> Server:
     name = f"savepoint-{secrets.token_hex(4)}"
     script = [sys.executable, "-I", SCRIPT]
     image = f"postgres:{major}"
+    if _lacks(daemon, image):
+        announce(f"postgres: pulling {image}, this once")
     failure = folder.supervise(
         {
             "prepare": [*script, "start", name, image, *settings.arguments()],
@@ -53,7 +58,8 @@ def start(folder: RunFolder, major: int) -> Server:
         }
     )
     if failure is not None:
-        raise NoServerError(f"{image} at {daemon}: {failure}")
+        # Without who said so: a script of ours.
+        raise NoServerError(f"{image} at {daemon}: {failure.partition('error: ')[2] or failure}")
     address = folder.told("container.json")
     assert address is not None, "container.py leaves its address when it succeeds"
     server = Server("docker", major, address["version"], image, address["host"], address["port"], "postgres", password)
@@ -79,6 +85,20 @@ def _daemon() -> str:
         else:
             return candidate
     raise NoServerError("; ".join(failures))
+
+
+def _lacks(daemon: str, image: str) -> bool:
+    """Whether a daemon on a Unix socket says that it does not have the image; of others nothing is known."""
+    parts = urlsplit(daemon)
+    if parts.scheme != "unix":
+        return False
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    with socket.socket(socket.AF_UNIX) as connection.sock, suppress(OSError, http.client.HTTPException):
+        connection.sock.connect(parts.path)
+        # https://docs.docker.com/reference/api/engine/
+        connection.request("GET", f"/images/{image}/json")
+        return connection.getresponse().status == 404
+    return False
 
 
 def _ping(host: str) -> None:

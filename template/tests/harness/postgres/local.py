@@ -6,6 +6,7 @@ its user may enter.
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,13 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 WAIT = 60
 
 
-def start(folder: RunFolder, major: int, schema: Schema | None = None) -> Server:
+def start(
+    folder: RunFolder, major: int, schema: Schema | None = None, say: Callable[[str], None] = lambda _: None
+) -> Server:
     """A new cluster, started; with `schema` in it, if there is one to be had.
+
+    Args:
+        say: is told what takes half a second.
 
     Raises:
         NoServerError: there are no such binaries, or they do not make a server; the text says which.
@@ -41,6 +47,7 @@ def start(folder: RunFolder, major: int, schema: Schema | None = None) -> Server
             folder.halt()
             kept.discard()
             cluster.make_folders()
+    say("postgres: making the first cluster of this schema" if kept else "postgres: making a cluster")
     return cluster.serve(cluster.initdb(), schema, kept)
 
 

@@ -1,0 +1,62 @@
+"""What the Docker rung says where there is no engine, or no way to it: one line of the ladder's one error."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.postgres import docker
+from harness.postgres.server import NoServerError
+
+from tests.harness.sample import Sample
+
+TEST = """
+from httpx import AsyncClient
+
+async def test_health(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[str]:
+    """The address of something that accepts connections, as an engine does."""
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "docker.sock"))
+        engine.listen()
+        yield f"unix://{tmp_path / 'docker.sock'}"
+
+
+def test_no_engine(sample: Sample) -> None:
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = sample.pytest("--postgres", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
+
+    assert "no server of PostgreSQL 18. Tried:\n  Docker: no daemon at unix:///nowhere/docker.sock\n" in outcome.error
+    assert "ERROR" not in outcome.output
+
+
+def test_an_engine_and_no_testcontainers(sample: Sample, listening: str) -> None:
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = sample.pytest("--postgres", "docker", DOCKER_HOST=listening)
+
+    assert f"  Docker: there is a daemon at {listening}; it takes `uv run --group docker pytest` to use it\n" in (
+        outcome.error
+    )
+
+
+def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", listening)
+    Path(listening.removeprefix("unix://")).chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        # Nothing is forbidden to root: be somebody else for a moment.
+        os.seteuid(65534)
+    try:
+        with pytest.raises(NoServerError, match=r"no permission to use .*; is this user in the group `docker`"):
+            docker._daemon()
+    finally:
+        if is_root:
+            os.seteuid(0)

@@ -1,0 +1,68 @@
+"""What takes long says what it is, to somebody at a terminal; a log is not told of each step."""
+
+import os
+import pty
+import subprocess
+
+from tests.harness.sample import Sample
+
+TEST = """
+from httpx import AsyncClient
+
+async def test_health(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+
+def at_a_terminal(sample: Sample, *arguments: str, **env: str) -> str:
+    """What a run writes to a terminal."""
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen(
+        sample.command("--rebuild-schema", *arguments),
+        cwd=sample.folder,
+        env={**sample.env, "TERM": "xterm", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = b""
+    # An error is its end: Linux's way of saying that nobody holds the other side.
+    try:
+        while some := os.read(ours, 65536):
+            written += some
+    except OSError:
+        pass
+    os.close(ours)
+    assert run.wait(60) == 0, written.decode()
+    return written.decode()
+
+
+def test_a_count_at_a_terminal_which_goes_again(sample: Sample) -> None:
+    sample.write("tests/test_a.py", TEST)
+
+    written = at_a_terminal(sample)
+
+    shown = written.partition("\0337")[2].rpartition("\0338\033[K")[0].split("\0338\033[K")
+    assert shown == [
+        "",
+        "postgres: making the first cluster of this schema",
+        "migrations: 0 of 1",
+        "migrations: 1 of 1",
+    ]
+
+
+def test_nothing_of_it_in_a_log(sample: Sample) -> None:
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = sample.pytest("--rebuild-schema")
+
+    assert "1 passed" in outcome.output, outcome.output
+    for quiet in (
+        outcome.output,
+        at_a_terminal(sample, CI="true"),
+        at_a_terminal(sample, TERM="dumb"),
+        at_a_terminal(sample, "-n", "1"),
+    ):
+        assert "migrations:" not in quiet
+        assert "\0337" not in quiet
