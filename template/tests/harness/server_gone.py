@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator
+from typing import Literal
 
 import psycopg
 import pytest
@@ -43,20 +44,29 @@ GONE = pytest.StashKey[bool]()
 def _why_gone(config: pytest.Config) -> str | None:
     """What has become of the server, in a line; None if it is there, as it was."""
     server, databases = config.stash[USED], config.stash.get(DATABASES, None)
-    folder = run_folder(config) if server.rung == "local" else None
+    if words := _told(config, "full"):
+        return words
     deadline = time.monotonic() + RECOVERY
     while True:
         try:
             server.connect().close()
+            break
         except psycopg.OperationalError as error:
-            if RECOVERING in str(error) and time.monotonic() < deadline:
-                time.sleep(0.1)
-                continue
-            words = folder and folder.last_words()
-            return f"the server is gone: {words or ' '.join(str(error).split())}"
-        break
+            if RECOVERING not in str(error) or time.monotonic() > deadline:
+                return f"the server is gone: {_told(config, 'last_words') or ' '.join(str(error).split())}"
+            time.sleep(0.1)
     if databases is None or databases.is_connected():
         return None
     # It goes on by itself, but what it has cut, locks among it, does not come back.
-    words = (folder and folder.crash()) or "its log says more"
+    words = _told(config, "crash") or "its log says more"
     return f"the server has cut all connections, as it does when one of its processes crashes: {words}"
+
+
+def _told(config: pytest.Config, what: Literal["last_words", "full", "crash"]) -> str | None:
+    """What the folder of a server of the run's own tells; nothing is known of others."""
+    if config.stash[USED].rung != "local":
+        return None
+    from .postgres import troubles
+
+    told: str | None = getattr(troubles, what)(run_folder(config))
+    return told

@@ -16,6 +16,7 @@ from . import binaries, privileges, settings
 from .clusters import Clusters, Schema
 from .run_folder import RunFolder
 from .server import NoServerError, Server
+from .troubles import raise_if_small
 
 # Nothing is inherited from the environment: not the locale, not the time zone, not PGDATA or PGOPTIONS.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
@@ -35,6 +36,7 @@ def start(
     Raises:
         NoServerError: there are no such binaries, or they do not make a server; the text says which.
     """
+    raise_if_small(folder)
     user = privileges.server_user()
     cluster = _Cluster(folder, privileges.readable(binaries.find(major), user), user)
     kept = None if schema is None else Clusters(schema, cluster.binaries)

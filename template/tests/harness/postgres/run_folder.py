@@ -8,7 +8,6 @@ workers, holds the pipe `alive` open: the supervisor reads its end there, also a
 import fcntl
 import json
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -28,9 +27,6 @@ ROOM = 600_000_000
 
 # The address of a Unix socket has room for 104 bytes on macOS, and 108 on Linux.
 LONGEST_BASE = 60
-
-# One of its processes has ended as no process should, and all others were ended with it.
-CRASHED = re.compile(r"\(PID \d+\) (was terminated by|exited with exit code [^01])")
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
@@ -109,23 +105,6 @@ class RunFolder:
         supervisor.wait()
         self._supervisor = None
         return answer or "the supervisor of the server ended without a word"
-
-    def last_words(self) -> str | None:
-        """What the supervisor says of a server that has ended by itself; None if it says nothing for two seconds."""
-        deadline = time.monotonic() + 2
-        while (ended := self.told("ended.json")) is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return None if ended is None else str(ended["words"])
-
-    def crash(self) -> str | None:
-        """What the server's log says of the last of its processes that crashed, and what that did; None if none has."""
-        lines = (self.path / "log").read_text(errors="replace").splitlines()
-        # "LOG:  client backend (PID 4711) was terminated by signal 9: Killed", and a DETAIL with its statement.
-        crashed = [number for number, line in enumerate(lines) if CRASHED.search(line)]
-        if not crashed:
-            return None
-        said = lines[crashed[-1] : crashed[-1] + 2]
-        return "; ".join(line.partition(":  ")[2] for line in said if "LOG:  " in line or "DETAIL:  " in line)
 
     def halt(self) -> None:
         """Shut the server down, if one runs, so that its data can be copied; the folder is for another one then."""

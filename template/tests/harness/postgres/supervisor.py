@@ -1,7 +1,7 @@
 """A small process that keeps a server for a run, and ends it with the run: nothing outlives pytest.
 
-It stands on its own (`python -I -S supervisor.py`: standard library, no site-packages, 15 ms), reads one plan in JSON
-from its input and answers one line: `ready`, or what went wrong. A plan has:
+`python -I -S supervisor.py` (standard library, no site-packages, 15 ms) reads one plan in JSON from its input and
+answers one line: `ready`, or what went wrong. A plan has:
 
     folder    the run's folder; its pipe `alive` says when the run is over; removed at the end
     prepare   a command that has to succeed first: initdb, or the start of a container; or null
@@ -25,26 +25,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# The server writes what state it is in to this line of postmaster.pid (LOCK_FILE_LINE_PM_STATUS).
-STATUS_LINE = 7
-# And the key and the number of a segment of shared memory to this one (LOCK_FILE_LINE_SHMEM_KEY).
-SHARED_MEMORY_LINE = 6
+# Lines of postmaster.pid: a segment of shared memory, and what state the server is in.
+SHARED_MEMORY_LINE, STATUS_LINE = 6, 7
 
 
 class EndOfRunError(Exception):
     """The process that made the folder is gone, or has closed its pipe."""
 
 
-class TerminatedError(Exception):
-    """Somebody has sent SIGTERM."""
-
-
 class HaltedError(Exception):
     """The run wants the server shut down, as in production, and the folder left to it."""
-
-
-class FailedError(Exception):
-    """The server could not be started; the text says why."""
 
 
 class Supervisor:
@@ -68,12 +58,12 @@ class Supervisor:
             prepare = self._spawn(self.plan["prepare"])
             self._wait(lambda: prepare.poll() is not None, self.plan["prepare"])
             if prepare.returncode != 0:
-                raise FailedError(self._last_words(self.plan["prepare"]))
+                raise RuntimeError(self._last_words(self.plan["prepare"]))
         if self.plan["serve"] is not None:
             self.server = serve = self._spawn(self.plan["serve"])
             self._wait(lambda: serve.poll() is not None or self._is_ready(), self.plan["serve"])
             if serve.returncode is not None:
-                raise FailedError(self._last_words(self.plan["serve"]))
+                raise RuntimeError(self._last_words(self.plan["serve"]))
 
     def stay(self) -> None:
         """Wait for the end of the run or of the server; if the run wants it to be kept, for SIGTERM."""
@@ -88,27 +78,19 @@ class Supervisor:
         while self.server is None or self.server.poll() is None:
             pause(0.25)
 
-    def tell_end(self) -> None:
-        """The server has ended by itself: leave its last words to the run."""
-        assert self.server is not None
-        code = self.server.wait()
-        how = f"it was killed by signal {-code}" if code < 0 else f"its exit code is {code}"
-        ended = self.folder / "ended.partial"
-        ended.write_text(json.dumps({"words": f"{how}; {self._last_words([])}"}))
-        ended.rename(self.folder / "ended.json")
-
     def shut_down(self) -> None:
         """Let the server write everything to its files, and end."""
         if self.server is not None:
             # To itself, and not to its children, who would end on their own.
             self.server.send_signal(signal.SIGINT)
             self.server.wait(self.plan["wait"])
+            self.server = None
 
     def stop(self, *, is_over: bool) -> None:
         """End what was started, the hard way at once: its data is worth nothing. The folder goes with the run."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if self.server is not None and self.server.poll() is not None:
-            self._remove_shared_memory()
+        if self.server is not None and (code := self.server.poll()) is not None:
+            self._bury(code)
         for process in reversed(self.processes):
             _end(process)
         if self.plan["cleanup"] is not None:
@@ -118,11 +100,12 @@ class Supervisor:
         else:
             (self.folder / "supervised").unlink()
 
-    def _remove_shared_memory(self) -> None:
-        """Of a server that was killed, and could not do it: a segment of 56 bytes, by which it would know itself."""
+    def _bury(self, code: int) -> None:
+        """Of a server that has ended by itself: say so, and remove its segment of shared memory."""
         with suppress(OSError, IndexError):
             number = (self.folder / "data" / "postmaster.pid").read_text().splitlines()[SHARED_MEMORY_LINE].split()[1]
             subprocess.run(["ipcrm", "-m", number], stdout=self.log, stderr=self.log, check=False)
+        (self.folder / "ended").write_text(str(code))
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         user: dict[str, Any] = {}
@@ -141,7 +124,7 @@ class Supervisor:
                 **user,
             )
         except OSError as error:
-            raise FailedError(f"{command[0]}: {error.strerror}") from None
+            raise RuntimeError(f"{command[0]}: {error.strerror}") from None
         self.processes.append(process)
         return process
 
@@ -149,7 +132,7 @@ class Supervisor:
         wait, began = self.plan["wait"], time.monotonic()
         while not is_done():
             if time.monotonic() > began + wait:
-                raise FailedError(f"{command[0]} was not done after {wait} s; {self._last_words([])}")
+                raise RuntimeError(f"{command[0]} was not done after {wait} s; {self._last_words([])}")
             self._pause(0.003)
 
     def _pause(self, seconds: float) -> None:
@@ -185,33 +168,28 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             return
 
 
-def _say(answer: str) -> None:
-    with suppress(OSError):  # whoever asked may be gone
-        print(answer, flush=True)
-
-
-def _interrupted(number: int, frame: object) -> None:
-    raise TerminatedError
-
-
 def main() -> None:
     """Carry out the plan on standard input."""
-    signal.signal(signal.SIGTERM, _interrupted)
+
+    def answer(words: str) -> None:
+        with suppress(OSError):  # whoever asked may be gone
+            print(words, flush=True)
+
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     supervisor, is_over = Supervisor(json.load(sys.stdin)), True
     try:
         supervisor.start()
-        _say("ready")
+        answer("ready")
         supervisor.stay()
         is_over = False
-        supervisor.tell_end()
-    except (EndOfRunError, TerminatedError):
+    except (EndOfRunError, SystemExit):
         pass
     except HaltedError:
         is_over = False
         supervisor.shut_down()
-    except FailedError as failed:
+    except RuntimeError as failed:
         is_over = False
-        _say(str(failed))
+        answer(str(failed))
     finally:
         supervisor.stop(is_over=is_over)
 
