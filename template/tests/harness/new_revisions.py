@@ -1,5 +1,6 @@
 """Which revisions no database of production has seen yet: the newest, or those that a branch has added."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def _added(root: Path, since: str) -> set[Path]:
 
 
 def _git(root: Path, since: str, *arguments: str) -> list[str]:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise pytest.UsageError("--revisions-since: git is not installed") from None
+    git = shutil.which("git")
+    if git is None:
+        raise pytest.UsageError("--revisions-since: git is not installed")
+    done = subprocess.run([git, *arguments], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.splitlines() or ["there is no commit from which that and this have come"]
         raise pytest.UsageError(f"--revisions-since {since}: git says: {said[0]}")

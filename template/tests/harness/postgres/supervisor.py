@@ -104,7 +104,8 @@ class Supervisor:
         """Of a server that has ended by itself: say so, and remove its segment of shared memory."""
         with suppress(OSError, IndexError):
             number = (self.folder / "data" / "postmaster.pid").read_text().splitlines()[SHARED_MEMORY_LINE].split()[1]
-            subprocess.run(["ipcrm", "-m", number], stdout=self.log, stderr=self.log, check=False)
+            if ipcrm := shutil.which("ipcrm"):
+                subprocess.run([ipcrm, "-m", number], stdout=self.log, stderr=self.log, check=False)
         (self.folder / "ended").write_text(str(code))
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
