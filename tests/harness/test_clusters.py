@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries
-from harness.postgres.clusters import MOST, Clusters, Schema
+from harness.postgres.clusters import FORMAT, MOST, Clusters, Schema
 
 from tests.harness.sample import Outcome, Sample
 
@@ -129,11 +129,15 @@ def test_a_damaged_entry_is_made_again(counting: Sample, cache: Path, damage: st
     assert upgrades(counting) == 2
 
 
-@pytest.mark.parametrize("wrong", ["a file in its place", "somebody else's", "writable for all"])
+@pytest.mark.parametrize("wrong", ["a file in its place", "a symlink", "somebody else's", "writable for all"])
 def test_a_cache_that_cannot_be_used_is_done_without(counting: Sample, cache: Path, wrong: str) -> None:
     folder = cache / "savepoint" / "clusters"
     if wrong == "a file in its place":
         cache.write_text("")
+    elif wrong == "a symlink":
+        folder.parent.mkdir(parents=True)
+        (cache / "elsewhere").mkdir()
+        folder.symlink_to(cache / "elsewhere")
     else:
         folder.mkdir(parents=True)
         if wrong == "writable for all":
@@ -145,6 +149,27 @@ def test_a_cache_that_cannot_be_used_is_done_without(counting: Sample, cache: Pa
 
     for _ in range(2):
         run(counting, cache)
+
+    assert upgrades(counting) == 2
+
+
+def test_a_lock_that_a_dead_run_has_left_holds_nobody(counting: Sample, cache: Path) -> None:
+    folder = cache / "savepoint" / "clusters"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "lock").write_text("4711")
+
+    for _ in range(2):
+        run(counting, cache)
+
+    assert upgrades(counting) == 1
+
+
+def test_a_cluster_of_another_version_of_the_harness_is_not_used(counting: Sample, cache: Path) -> None:
+    run(counting, cache)
+    path = counting.folder / "tests" / "harness" / "postgres" / "clusters.py"
+    path.write_text(path.read_text().replace(f"FORMAT = {FORMAT}\n", f"FORMAT = {FORMAT + 1}\n"))
+
+    run(counting, cache)
 
     assert upgrades(counting) == 2
 

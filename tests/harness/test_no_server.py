@@ -1,7 +1,5 @@
 """What a run says when it cannot go on: one error, at most fifteen lines, never one per test."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,14 +69,6 @@ def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
     assert outcome.code != 0
     assert "is PostgreSQL 9.6.24, and this project is on 18" in outcome.error
     assert len(outcome.error.splitlines()) == 1
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """A folder that the server's own user may read, if these tests run as root; pytest's are for root alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def test_binaries_that_make_no_server(tested: Sample, readable: Path) -> None:

@@ -9,10 +9,11 @@ import asyncio
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -108,9 +109,18 @@ class Migrations:
         self._in_thread(database, run)
 
     def _in_thread(self, database: str, run: Callable[[Connection], None]) -> None:
-        # In a thread, since Alembic's own asyncio.run() would fail inside a loop that runs.
-        with ThreadPoolExecutor(1, thread_name_prefix="alembic") as thread:
-            thread.submit(asyncio.run, self._connected(database, run)).result()
+        # In a thread, since Alembic's own asyncio.run() would fail inside a loop that runs. A daemon: Ctrl-C does not
+        # wait for a migration that takes minutes.
+        done: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                done.set_result(asyncio.run(self._connected(database, run)))
+            except BaseException as error:
+                done.set_exception(error)
+
+        Thread(target=work, name="alembic", daemon=True).start()
+        done.result()
 
     async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
         assert self._server is not None, "made for reading alone"

@@ -115,7 +115,11 @@ class Clusters:
 
 
 def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        # A user whom the machine does not know. Nothing can be made there, so there is no cache.
+        return Path(os.devnull)
 
 
 def _is_ours(folder: Path) -> bool:
