@@ -15,8 +15,8 @@ pytestmark = pytest.mark.xdist_group("fuzzing")
 
 FUZZ = "tests/harness/checks/fuzz.py"
 
-# The same few requests in each run.
-FEW = "seed = 1\n[generation]\ndeterministic = true\nmax-examples = {}\n\n"
+# The same few requests in each run, each by itself.
+FEW = "seed = 1\n[generation]\ndeterministic = true\nmax-examples = {}\n\n[phases.stateful]\nenabled = {}\n\n"
 
 Fuzz = Callable[..., Outcome]
 
@@ -43,8 +43,9 @@ def with_schemathesis(
 def fuzz(with_schemathesis: Callable[[dict[str, object]], Project], url: str, tmp_path: Path) -> Fuzz:
     """`fuzz(*changes)`: what fuzzing says of a project with these changes."""
 
-    def fuzz(*changes: Change, examples: int = 5, **answers: object) -> Outcome:
-        few = Edit("schemathesis.toml", "# Starlette's 405", f"{FEW.format(examples)}# Starlette's 405")
+    def fuzz(*changes: Change, examples: int = 5, stateful: bool = False, **answers: object) -> Outcome:
+        settings = FEW.format(examples, str(stateful).lower())
+        few = Edit("schemathesis.toml", "# Starlette's 405", f"{settings}# Starlette's 405")
         changed = Changed.of(with_schemathesis(answers), tmp_path / "shop", [few, *changes])
         return changed.pytest(FUZZ, TEST_DATABASE_URL=url)
 
@@ -53,7 +54,7 @@ def fuzz(with_schemathesis: Callable[[dict[str, object]], Project], url: str, tm
 
 @pytest.mark.parametrize("feature", [True, False], ids=["default", "bare"])
 def test_what_is_rendered_keeps_its_word(fuzz: Fuzz, feature: bool) -> None:
-    outcome = fuzz(examples=20, auth=feature, payments=feature)
+    outcome = fuzz(examples=20, stateful=True, auth=feature, payments=feature)
 
     assert outcome.code == 0, outcome.output
     # Its own output, as it comes.

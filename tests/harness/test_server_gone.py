@@ -1,13 +1,13 @@
 """A server that ends under a test fails that test and ends the run, in one line and not in one error per test."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
 
+from tests.harness.namespace import run_apart
 from tests.harness.sample import Sample
 
 TESTS = """
@@ -35,6 +35,9 @@ SERVER = """
         os.kill(int(pid), signal.SIGKILL)
 """
 
+# Shared memory that is nobody else's.
+APART = "--mount --ipc"
+
 ONE_OF_ITS_PROCESSES = """
         os.kill((await db_session.scalars(text("SELECT pg_backend_pid()"))).one(), signal.SIGKILL)
 """
@@ -55,7 +58,6 @@ def with_tests(sample: Sample, kill: str) -> None:
 )
 def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers: int) -> None:
     with_tests(sample, kill)
-    segments = shared_memory()
 
     outcome = sample.pytest("-n", str(workers))
 
@@ -66,15 +68,18 @@ def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers:
     assert "INTERNALERROR" not in outcome.output
     [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
     assert words in line
-    # Of all that the server had, nothing is left.
     assert not Path((sample.folder / "folder").read_text()).exists()
-    assert shared_memory() <= segments
 
 
-def shared_memory() -> set[str]:
-    """The numbers of all segments of System V's shared memory."""
-    listed = subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[1] for line in listed.splitlines() if line.startswith("0x")}
+def test_of_its_shared_memory_nothing_is_left(sample: Sample) -> None:
+    with_tests(sample, SERVER)
+
+    outcome = run_apart(
+        sample, 'mount -t tmpfs none /dev/shm; "$@"; echo "--- left"; ipcs -m | grep 0x; ls -A /dev/shm', options=APART
+    )
+
+    assert "postgres: the server is gone: " in outcome.error, outcome.output
+    assert outcome.output.endswith("--- left\n"), outcome.output
 
 
 def test_a_server_of_ones_own(sample: Sample) -> None:

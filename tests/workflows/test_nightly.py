@@ -48,7 +48,7 @@ def test_what_breaks_is_red(outdated: Owned, workflow_of: WorkflowOf) -> None:
 
 
 def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
-    owned.edit("schemathesis.toml", lambda text: FEW.format(5) + text)
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text)
     owned.commit("Few requests, the same each time")
 
     [job] = workflow_of(owned, "nightly").run("fuzz").jobs["fuzz"]
@@ -58,7 +58,7 @@ def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
 
 
 def test_what_fuzzing_finds_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
-    owned.edit("schemathesis.toml", lambda text: FEW.format(5) + text)
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text)
     owned.replace("src/my_service/users.py", "responses=refusals(401, 404)", "responses=refusals(401)")
     owned.commit("A status that nothing describes")
 

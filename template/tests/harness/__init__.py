@@ -10,10 +10,11 @@ import pkgutil
 from .client import NewClient
 from .create import Create
 from .lifespan import RunningApp
+from .lock_waits import UntilWaitingForLocks
 from .migrations import Migrations
 from .queries import Queries
 
-__all__ = ["Create", "Migrations", "NewClient", "Queries", "RunningApp"]
+__all__ = ["Create", "Migrations", "NewClient", "Queries", "RunningApp", "UntilWaitingForLocks"]
 
 # Found, not listed: the conftest that names this package belongs to the user, and a new module has to load without
 # an edit.

@@ -25,27 +25,27 @@ class NewClient(Protocol):
 
 
 @pytest.fixture
-def serve_request(running_app: RunningApp, isolated: None, request: pytest.FixtureRequest) -> App:
+def with_state(running_app: RunningApp, isolated: None, request: pytest.FixtureRequest) -> App:
     """The application as a server sees it, in ASGI, with the guards around each request."""
 
-    async def with_state(scope: Any, receive: Any, send: Any) -> None:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
         # As a server does: each request gets a shallow copy of what the lifespan yielded.
         scope["state"] = running_app.state.copy()
         with around_request(request.node):
             await handle(running_app.app, scope, receive, send)
 
-    return with_state
+    return serve
 
 
 @pytest.fixture
-async def new_client(anyio_backend: str, running_app: RunningApp, serve_request: App) -> AsyncIterator[NewClient]:
+async def new_client(anyio_backend: str, running_app: RunningApp, with_state: App) -> AsyncIterator[NewClient]:
     """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     async with AsyncExitStack() as clients:
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
-            transport = ASGITransport(serve_request, raise_app_exceptions=raise_app_exceptions)
+            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 

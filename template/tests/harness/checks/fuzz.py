@@ -56,9 +56,9 @@ class Served:
 
 
 @pytest.fixture
-async def served(anyio_backend: str, serve_request: App, pytestconfig: pytest.Config) -> AsyncIterator[Served]:
+async def served(anyio_backend: str, with_state: App, pytestconfig: pytest.Config) -> AsyncIterator[Served]:
     """A server, as in production, in the loop of the tests."""
-    served = Served(serve_request, pytestconfig.rootpath)
+    served = Served(with_state, pytestconfig.rootpath)
     uvicorn = import_module("uvicorn")
     server = uvicorn.Server(uvicorn.Config(served, lifespan="off", log_config=None, access_log=False))
     with socket.socket() as listening:
