@@ -1,7 +1,8 @@
 """A Docker engine for the tests of the harness's third rung, where none runs yet and we may start one.
 
-    python3 -m tests.docker_engine start    prints what DOCKER_HOST is to be, or says on stderr why there is none
-    python3 -m tests.docker_engine stop     ends the engine that `start` has started, if it has
+    python3 -m tests.docker_engine start      prints what DOCKER_HOST is to be and, if it has started that engine, its
+                                              process; or says on stderr why there is none
+    python3 -m tests.docker_engine stop PID   ends that process
 
 An engine of its own is nobody else's: it has its own socket and its own images. Where its registry cannot be reached,
 it gets a stand-in for the official image of PostgreSQL, made of what is on this machine: the same entry point as far
@@ -15,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from tests.postgres_majors import FetchError, cache, fetch, installed
@@ -26,9 +26,11 @@ IMAGE = f"postgres:{MAJOR}"
 
 HOME = Path("/var/lib/savepoint-tests/docker")
 SOCKET = Path("/run/savepoint-tests-docker.sock")
-PID = HOME / "pid"
 
 WAIT = 60
+
+# The image has 150 MB, and a registry that does not answer is not waited for.
+PULL_WAIT = 60
 
 
 class NoEngineError(Exception):
@@ -45,54 +47,86 @@ def answers(host: str) -> bool:
     return shutil.which("docker") is not None and docker(host, "version").returncode == 0
 
 
-def start() -> str:
-    """An engine that is there already, or a new one with the image in it; raises `NoEngineError`."""
-    for host in filter(None, [os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock", f"unix://{SOCKET}"]):
+def lacks_image(host: str) -> str | None:
+    """Why an engine does not have the image, in a line; None if it has it, or has pulled it now."""
+    if docker(host, "image", "inspect", IMAGE).returncode == 0:
+        return None
+    pull = ["docker", "--host", host, "pull", "--quiet", IMAGE]
+    try:
+        pulled = subprocess.run(pull, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PULL_WAIT)
+    except subprocess.TimeoutExpired:
+        return f"{IMAGE} was not pulled within {PULL_WAIT} s"
+    return f"{IMAGE} cannot be pulled: {pulled.stderr.strip()}" if pulled.returncode else None
+
+
+def start() -> tuple[str, int | None]:
+    """An engine with the image in it: one that is there, or a new one and its process.
+
+    Raises:
+        NoEngineError: there is none, and none can be started.
+    """
+    for host in filter(None, [os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock"]):
         if answers(host):
-            return host
-    if platform.system() != "Linux" or os.geteuid() != 0:
-        raise NoEngineError("no Docker engine answers, and only root on Linux can start one")
+            # No stand-in for the official image in an engine that is somebody's.
+            if lack := lacks_image(host):
+                raise NoEngineError(f"the engine at {host} is of no use: {lack}")
+            return host, None
     host = f"unix://{SOCKET}"
+    if answers(host):
+        _provide(host)
+        return host, None
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        raise NoEngineError("no engine answers, and only root on Linux can start one")
     _install()
-    _serve(host)
-    if docker(host, "pull", "--quiet", IMAGE).returncode:
-        _import(host)
-    return host
+    dockerd = _serve(host)
+    try:
+        _wait_for(dockerd, host)
+        _provide(host)
+    except BaseException:
+        stop(dockerd.pid)
+        raise
+    return host, dockerd.pid
 
 
 def _install() -> None:
-    if shutil.which("dockerd") is not None:
+    if shutil.which("dockerd") and shutil.which("docker"):
         return
     if shutil.which("apt-get") is None:
-        raise NoEngineError("dockerd is not installed, and there is no apt-get to install it with")
+        raise NoEngineError("dockerd and docker are not installed, and there is no apt-get to install them with")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "--yes", "--no-install-recommends", "docker.io", "iptables"]
     for command in (["apt-get", "update"], install):
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode:
             raise NoEngineError(f"{' '.join(command)} failed")
+    if not (shutil.which("dockerd") and shutil.which("docker")):
+        raise NoEngineError("Debian's docker.io does not bring both dockerd and docker")
 
 
-def _serve(host: str) -> None:
+def _serve(host: str) -> "subprocess.Popen[bytes]":
     HOME.mkdir(parents=True, exist_ok=True)
     folders = {"data-root": HOME / "data", "exec-root": HOME / "exec", "pidfile": HOME / "docker.pid"}
     command = ["dockerd", f"--host={host}", *(f"--{name}={path}" for name, path in folders.items())]
     with (HOME / "log").open("wb") as log:
-        dockerd = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    PID.write_text(str(dockerd.pid))
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _wait_for(dockerd: "subprocess.Popen[bytes]", host: str) -> None:
     deadline = time.monotonic() + WAIT
     while not answers(host):
         if dockerd.poll() is not None or time.monotonic() > deadline:
-            stop()
             lines = (HOME / "log").read_text(errors="replace").splitlines()
             raise NoEngineError(f"dockerd does not start: {lines[-1] if lines else 'it says nothing'}")
         time.sleep(0.1)
 
 
+def _provide(host: str) -> None:
+    """The image, or its stand-in, for an engine of ours; what it has once stays on the disk."""
+    if lacks_image(host):
+        _import(host)
+
+
 def _import(host: str) -> None:
-    """Make the stand-in, once; the layers of an engine of ours stay on the disk."""
-    if docker(host, "image", "inspect", IMAGE).returncode == 0:
-        return
     try:
         binaries = installed(MAJOR) or fetch(MAJOR)
     except FetchError as error:
@@ -111,23 +145,29 @@ def _import(host: str) -> None:
         raise NoEngineError(f"the image cannot be imported: {done.stderr.strip()}")
 
 
-def stop() -> None:
-    """End the engine that was started here, and wait for it."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        pid = int(PID.read_text())
+def stop(pid: int) -> None:
+    """End the engine that was started as this process, and wait for it."""
+    deadline = time.monotonic() + WAIT
+    if _is_ours(pid):
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + WAIT
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        PID.unlink()
+    while _is_ours(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether there is such a process, and it is that engine: numbers are used again."""
+    try:
+        return str(SOCKET).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def main() -> int:
-    if sys.argv[1:] == ["stop"]:
-        stop()
+    if sys.argv[1] == "stop":
+        stop(int(sys.argv[2]))
         return 0
     try:
-        print(start())
+        print(*filter(None, start()))
     except NoEngineError as error:
         print(f"Docker: {error}; the tests of it are skipped", file=sys.stderr)
         return 1

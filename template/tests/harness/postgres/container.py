@@ -9,9 +9,11 @@ own, and imports testcontainers by name, since a project has that in a dependenc
 
 import json
 import os
+import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,13 @@ def start(name: str, image: str, arguments: list[str]) -> None:
     container.with_envs(POSTGRES_PASSWORD=password, PGDATA=f"{DATA}/data", POSTGRES_INITDB_ARGS="--no-sync")
     # Not `with_exposed_ports`: Docker would then listen on every address of this machine.
     container.ports = {"5432/tcp": ("127.0.0.1", None)}
-    docker = import_module("docker")
+    _pull(container)
     try:
-        container.start()
-    except docker.errors.APIError as error:
+        with _undisturbed():
+            container.start()
+    except import_module("docker").errors.APIError as error:
         raise RuntimeError(error.explanation) from None
-    Path("container.json").write_text(json.dumps(_wait(container, _addresses(container), password)))
+    Path("container.json").write_text(json.dumps(_wait(container, password)))
 
 
 def remove(name: str) -> None:
@@ -44,22 +47,59 @@ def remove(name: str) -> None:
         docker.from_env().containers.get(name).remove(force=True, v=True)
 
 
-def _addresses(container: Any) -> list[tuple[str, int]]:
-    """Where the server may be found: on the daemon's host, or in Docker's network if this is a container beside it."""
-    client, own_id = container.get_docker_client(), container.get_container_id()
-    return [(client.host(), int(client.port(own_id, 5432))), (client.bridge_ip(own_id), 5432)]
+def _pull(container: Any) -> None:
+    """Fetch the image if the daemon lacks it: here and not in `container.start()`, which is not to be interrupted."""
+    client, errors = container.get_docker_client().client, import_module("docker").errors
+    with suppress(errors.ImageNotFound):
+        client.images.get(container.image)
+        return
+    repository, _, tag = container.image.rpartition(":")
+    try:
+        # What fails in the middle of it is a line among the others.
+        lines = [
+            line["error"] for line in client.api.pull(repository, tag, stream=True, decode=True) if "error" in line
+        ]
+    except errors.APIError as error:
+        lines = [error.explanation]
+    if lines:
+        raise RuntimeError(f"it cannot be pulled: {lines[-1]}")
 
 
-def _wait(container: Any, addresses: list[tuple[str, int]], password: str) -> dict[str, Any]:
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """The end of the run waits: a container whose making is cut short is made by the daemon all the same, but later."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGQUIT})
+    yield
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGQUIT})
+
+
+def _wait(container: Any, password: str) -> dict[str, Any]:
     deadline = time.monotonic() + WAIT
-    while all(_answer(address, password) is None for address in addresses):
+    while True:
+        for address in _addresses(container):
+            if (answer := _answer(address, password)) is not None:
+                return answer
         container.get_wrapped_container().reload()
         if container.status != "running" or time.monotonic() > deadline:
-            print(b"\n".join(container.get_logs()).decode(errors="replace"))
-            raise SystemExit("error: the server in the container does not answer")
+            raise RuntimeError(f"the server in the container does not answer; it said: {_last_words(container)}")
         time.sleep(0.05)
-    # Asked again: the first may have begun to answer after it was passed over.
-    return next(answer for address in addresses if (answer := _answer(address, password)) is not None)
+
+
+def _addresses(container: Any) -> Iterator[tuple[str, int]]:
+    """Where the server may be found: on the daemon's host, or in Docker's network if this is a container beside it."""
+    client, own_id = container.get_docker_client(), container.get_container_id()
+    with suppress(ConnectionError):  # a container that has ended listens nowhere
+        yield client.host(), int(client.port(own_id, 5432))
+    # Elsewhere that network may not be reached, and each try takes two seconds.
+    if Path("/.dockerenv").exists():
+        yield client.bridge_ip(own_id), 5432
+
+
+def _last_words(container: Any) -> str:
+    lines = b"\n".join(container.get_logs()).decode(errors="replace").splitlines()
+    words = [line.strip() for line in lines if line.strip()]
+    telling = [word for word in words if any(mark in word for mark in ("FATAL", "PANIC", "rror:"))] or words
+    return telling[-1] if telling else "nothing"
 
 
 def _answer(address: tuple[str, int], password: str) -> dict[str, Any] | None:

@@ -10,20 +10,31 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from . import settings
 from .run_folder import RunFolder
 from .server import NoServerError, Server
 
-SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
+SOCKETS = (
+    "/var/run/docker.sock",
+    # Rootless.
+    "$XDG_RUNTIME_DIR/docker.sock",
+    "~/.docker/run/docker.sock",
+    "~/.colima/default/docker.sock",
+    "~/.orbstack/run/docker.sock",
+    "~/.rd/docker.sock",
+)
 SCRIPT = str(Path(__file__).with_name("container.py"))
 
 # Pulling the image over a slow line is part of it.
 WAIT = 600
+
+# A daemon that hangs, as Docker Desktop does at times, accepts connections.
+PATIENCE = 10
 
 
 def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Server:
@@ -44,12 +55,13 @@ def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Ser
     }
     name = f"savepoint-{secrets.token_hex(4)}"
     script = [sys.executable, "-I", SCRIPT]
-    image = f"postgres:{major}"
+    # Of a registry that is nearer than Docker's own, as testcontainers names it.
+    image = f"{os.environ.get('TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX', '')}postgres:{major}"
     if _lacks(daemon, image):
         announce(f"postgres: pulling {image}, this once")
     failure = folder.supervise(
         {
-            "prepare": [*script, "start", name, image, *settings.arguments()],
+            "prepare": [*script, "start", name, f"postgres:{major}", *settings.arguments()],
             "serve": None,
             "cleanup": [*script, "remove", name],
             "user": None,
@@ -72,14 +84,18 @@ def _daemon() -> str:
     if host := os.environ.get("DOCKER_HOST"):
         candidates = [host]
     else:
-        paths = [Path(path).expanduser() for path in SOCKETS]
-        candidates = [f"unix://{path}" for path in paths if path.exists()] or [f"unix://{paths[0]}"]
+        paths = [Path(os.path.expandvars(path)).expanduser() for path in SOCKETS]
+        candidates = [f"unix://{path}" for path in paths if os.access(path, os.F_OK)] or [f"unix://{paths[0]}"]
     failures = []
     for candidate in candidates:
         try:
-            _ping(candidate)
+            _ask(candidate, "/_ping")
         except PermissionError:
             failures.append(f"no permission to use {candidate}; is this user in the group `docker`?")
+        except (TimeoutError, http.client.HTTPException):
+            failures.append(f"the daemon at {candidate} does not answer")
+        except ValueError:
+            failures.append(f"DOCKER_HOST={candidate} is no address such as unix:///var/run/docker.sock")
         except OSError:
             failures.append(f"no daemon at {candidate}")
         else:
@@ -88,25 +104,42 @@ def _daemon() -> str:
 
 
 def _lacks(daemon: str, image: str) -> bool:
-    """Whether a daemon on a Unix socket says that it does not have the image; of others nothing is known."""
-    parts = urlsplit(daemon)
-    if parts.scheme != "unix":
-        return False
-    connection = http.client.HTTPConnection("localhost", timeout=10)
-    with socket.socket(socket.AF_UNIX) as connection.sock, suppress(OSError, http.client.HTTPException):
-        connection.sock.connect(parts.path)
+    """Whether a daemon says that it does not have the image."""
+    with suppress(OSError, http.client.HTTPException):
         # https://docs.docker.com/reference/api/engine/
-        connection.request("GET", f"/images/{image}/json")
-        return connection.getresponse().status == 404
+        return _ask(daemon, f"/images/{image}/json") == http.client.NOT_FOUND
     return False
 
 
-def _ping(host: str) -> None:
-    parts = urlsplit(host)
-    if parts.scheme == "unix":
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(2)
-            connection.connect(parts.path)
-    elif parts.scheme in ("tcp", "http", "https"):
-        socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 2375), timeout=2).close()
-    # Others, such as ssh://, are for testcontainers to try.
+def _ask(daemon: str, path: str) -> int | None:
+    """The status of a daemon's answer; None of one with which only testcontainers can speak, by TLS or ssh.
+
+    Raises:
+        OSError, http.client.HTTPException: it does not answer.
+        ValueError: this is no address.
+    """
+    parts = urlsplit(daemon)
+    if parts.scheme == "ssh":
+        return None
+    with closing(_connection(parts)) as connection:
+        if parts.scheme == "https" or "DOCKER_TLS_VERIFY" in os.environ:
+            return None
+        asking = http.client.HTTPConnection(parts.hostname or "localhost")
+        asking.sock = connection
+        asking.request("GET", path)
+        return asking.getresponse().status
+
+
+def _connection(parts: SplitResult) -> socket.socket:
+    if parts.scheme in ("tcp", "http", "https"):
+        return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 2375), timeout=PATIENCE)
+    if parts.scheme != "unix":
+        raise ValueError(parts.geturl())
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE)
+    try:
+        connection.connect(parts.path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
