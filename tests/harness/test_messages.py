@@ -1,6 +1,7 @@
 """What a failing test prints: the project's frames, once, and what many failures have in common."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +131,24 @@ def test_a_library_is_shown_where_it_is_asked_for(sample: Sample) -> None:
     outcome = sample.pytest("--full-trace", "-k", "0")
 
     assert "site-packages/sqlalchemy" in outcome.output
+
+
+LIBRARY = """
+def call() -> None:
+    try:
+        raise LookupError("nobody is there")
+    except LookupError as error:
+        raise RuntimeError("no answer") from error
+"""
+
+
+def test_of_a_cause_in_a_library_only_the_words_are_shown(sample: Sample, tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(LIBRARY)
+    sample.write("tests/test_a.py", "import library\n\ndef test_a() -> None:\n    library.call()\n")
+
+    outcome = sample.pytest(PYTHONPATH=f"{sample.env['PYTHONPATH']}:{tmp_path}")
+
+    assert "E   LookupError: nobody is there" in outcome.output
+    assert "E       RuntimeError: no answer" in outcome.output
+    assert ">       library.call()" in outcome.output
+    assert "library.py" not in outcome.output

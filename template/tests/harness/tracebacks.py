@@ -18,20 +18,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         _shorten(call.excinfo.value, item.config.rootpath, set())
 
 
-def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
+def _shorten(error: BaseException, root: Path, seen: set[int], *, is_cause: bool = False) -> bool:
     """Hide frames of the error and of those that it came from; whether it went through the project at all."""
     if id(error) in seen:
         return False
     seen.add(id(error))
-    for part in getattr(error, "exceptions", ()):
-        _shorten(part, root, seen)
-    cause, context = error.__cause__, error.__context__
-    if cause is not None and not _shorten(cause, root, seen) and _says_the_same(error, cause):
-        error.__cause__ = None
-    if context is not None and not _shorten(context, root, seen) and _says_the_same(error, context):
-        error.__suppress_context__ = error.__cause__ is None
     frames = _frames(error.__traceback__)
-    if not any(is_of_project(path, root) for path, _ in frames):
+    is_ours = any(is_of_project(path, root) for path, _ in frames)
+    for part in getattr(error, "exceptions", ()):
+        _shorten(part, root, seen, is_cause=is_cause)
+    cause, context, known = error.__cause__, error.__context__, is_ours or is_cause
+    if cause is not None and not _shorten(cause, root, seen, is_cause=known) and _says_the_same(error, cause):
+        error.__cause__ = None
+    if context is not None and not _shorten(context, root, seen, is_cause=known) and _says_the_same(error, context):
+        error.__suppress_context__ = error.__cause__ is None
+    if not known:
         # An error of the harness itself, perhaps: pytest shows what there is.
         return False
     for path, names in frames:
@@ -40,7 +41,7 @@ def _shorten(error: BaseException, root: Path, seen: set[int]) -> bool:
         if not is_of_project(path, root) and "_pytest" not in path.parts:
             # What pytest looks for in a frame, among its local names and its global ones.
             names["__tracebackhide__"] = True
-    return True
+    return is_ours
 
 
 def _says_the_same(error: BaseException, cause: BaseException) -> bool:
