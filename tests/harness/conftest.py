@@ -1,13 +1,18 @@
 """A project to try the harness in."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.environment import Project, synced
+from tests.conftest import REQUIRED
+from tests.docker_engine import MAJOR, answers, lacks_image
+from tests.environment import UV, Project, synced
+from tests.harness.engines import containers
 from tests.harness.sample import ANSWERS, Sample
+from tests.harness.test_end_of_run import until
 from tests.rendering import Render
 
 
@@ -30,3 +35,35 @@ def readable() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """What DOCKER_HOST is to be: an engine that has PostgreSQL's image, or can get it."""
+    hosts = [os.environ.get("SAVEPOINT_DOCKER"), os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock"]
+    host = next((host for host in hosts if host and answers(host)), None)
+    lack = (
+        lacks_image(host) if host else "no Docker engine answers; root can have one by python3 -m tests.docker_engine"
+    )
+    if host and not lack:
+        return host
+    if "docker" in REQUIRED:
+        pytest.fail(f"{lack}")
+    pytest.skip(f"{lack}")
+
+
+@pytest.fixture(scope="session")
+def docker_project(sample_project: Project, environments: Path, default_python: Path) -> Project:
+    """The sample, in an environment with the dependency group `docker`."""
+    project = synced(sample_project.folder, environments / "docker-environment", default_python)
+    project.check(UV, "sync", "--group", "docker")
+    return project
+
+
+@pytest.fixture
+def in_docker(engine: str, docker_project: Project, tmp_path: Path) -> Iterator[Sample]:
+    """The sample, to be run in Docker; fails if a container is left."""
+    sample = Sample.of(docker_project, tmp_path / "sample")
+    options = f"--postgres=docker -o postgres_version={MAJOR}"
+    yield Sample(sample.folder, sample.python, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})
+    until(lambda: containers(engine) == [])

@@ -9,6 +9,7 @@ import pytest
 from harness.postgres import docker
 from harness.postgres.server import NoServerError
 
+from tests.harness.engines import empty, serving
 from tests.harness.sample import Sample
 
 TEST = """
@@ -21,11 +22,9 @@ async def test_health(client: AsyncClient) -> None:
 
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[str]:
-    """The address of something that accepts connections, as an engine does."""
-    with socket.socket(socket.AF_UNIX) as engine:
-        engine.bind(str(tmp_path / "docker.sock"))
-        engine.listen()
-        yield f"unix://{tmp_path / 'docker.sock'}"
+    """The address of an engine that has nothing."""
+    with serving(empty(tmp_path / "docker.sock")) as address:
+        yield address
 
 
 def test_no_engine(sample: Sample) -> None:
@@ -60,3 +59,24 @@ def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.Monke
     finally:
         if is_root:
             os.seteuid(0)
+
+
+def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts connections, and says nothing."""
+    monkeypatch.setattr(docker, "PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "docker.sock"))
+        engine.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'docker.sock'}")
+
+        with pytest.raises(NoServerError, match=r"^the daemon at unix://.* does not answer$"):
+            docker._daemon()
+
+
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "somewhere")
+
+    with pytest.raises(
+        NoServerError, match=r"^DOCKER_HOST=somewhere is no address such as unix:///var/run/docker.sock$"
+    ):
+        docker._daemon()
