@@ -50,6 +50,14 @@ def test_tools_are_pinned_and_no_lock_is_committed() -> None:
     assert git(ROOT, "ls-files", "*uv.lock") == ""
 
 
+@pytest.mark.xdist_group("kept")
+def test_pytest_and_its_xdist_keep_groups_together(request: pytest.FixtureRequest) -> None:
+    """What a group shares is made once; versions that disagree on a test's id spread the group, and say nothing."""
+    grouping = request.config.getoption("loadgroup", False)
+
+    assert request.node.nodeid.endswith("@kept") or not grouping
+
+
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("features", FEATURES, ids=str)
 def test_a_render_is_clean_by_the_rules_of_each_python(render: Render, python: str, features: dict[str, bool]) -> None:

@@ -13,7 +13,7 @@ from tests.environment import UV, Project, synced
 from tests.harness.engines import containers
 from tests.harness.sample import ANSWERS, Sample
 from tests.harness.test_end_of_run import until
-from tests.rendering import Render
+from tests.rendering import Render, locked
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,11 @@ def docker_project(sample_project: Project, environments: Path, default_python: 
 
 
 @pytest.fixture
-def in_docker(engine: str, docker_project: Project, tmp_path: Path) -> Iterator[Sample]:
-    """The sample, to be run in Docker; fails if a container is left."""
+def in_docker(engine: str, docker_project: Project, tmp_path: Path, shared: Path) -> Iterator[Sample]:
+    """The sample, to be run in Docker while no other test does; fails if a container is left."""
     sample = Sample.of(docker_project, tmp_path / "sample")
     options = f"--postgres=docker -o postgres_version={MAJOR}"
-    yield Sample(sample.folder, sample.python, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})
-    until(lambda: containers(engine) == [])
+    # A group of tests is one worker's as pytest-xdist is told to distribute them, and need not be by another --dist.
+    with locked(shared, "docker"):
+        yield Sample(sample.folder, sample.python, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})
+        until(lambda: containers(engine) == [])
