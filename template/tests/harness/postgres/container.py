@@ -76,13 +76,19 @@ def _undisturbed() -> Iterator[None]:
 def _wait(container: Any, password: str) -> dict[str, Any]:
     deadline = time.monotonic() + WAIT
     while True:
-        for address in _addresses(container):
-            if (answer := _answer(address, password)) is not None:
-                return answer
+        # Asked twice: a server that has come up after its first address was asked is found at the second one only.
+        if _ask(container, password) is not None and (answer := _ask(container, password)) is not None:
+            return answer
         container.get_wrapped_container().reload()
         if container.status != "running" or time.monotonic() > deadline:
             raise RuntimeError(f"the server in the container does not answer; it said: {_last_words(container)}")
         time.sleep(0.05)
+
+
+def _ask(container: Any, password: str) -> dict[str, Any] | None:
+    """What the server says at the first of its addresses at which it answers."""
+    answers = (_answer(address, password) for address in _addresses(container))
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def _addresses(container: Any) -> Iterator[tuple[str, int]]:
