@@ -5,13 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import copier
 
 from benchmarks import ROOT, tables
-from tests.environment import UV, Project, synced
+from tests.environment import UV, Project, env_of_copy, synced
 from tests.rendering import snapshot
 
 CONTENDERS = Path(__file__).with_name("contenders")
@@ -31,30 +30,14 @@ class RunFailedError(Exception):
     """A run that did not end well, or whose tests did not all pass: its time would mean nothing."""
 
 
-@dataclass(frozen=True)
-class Runner:
+class Runner(Project):
     """A folder of tests, and the environment that they are run in."""
 
-    folder: Path
-    python: Path
-    env: Mapping[str, str]
-
-    def run(self, *arguments: str, **env: str) -> str:
-        """Run Python to its end; returns what it said. Raises `RunFailedError`."""
-        command = [str(self.python), *arguments]
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=900,
-        )
+    def run_python(self, *arguments: str, **env: str) -> None:
+        """Run Python to its end. Raises `RunFailedError`."""
+        done = self.run(self.python, *arguments, **env)
         if done.returncode != 0:
-            raise RunFailedError(f"{' '.join(command)} in {self.folder}: {done.returncode}\n{done.stdout}")
-        return done.stdout
+            raise RunFailedError(f"python {' '.join(arguments)} in {self.folder}: {done.returncode}\n{done.stdout}")
 
 
 class Projects:
@@ -73,7 +56,7 @@ class Projects:
         """The default project as it is rendered, its own suite in it, and installed."""
         project = self._render("default", {})
         shutil.copy(CONTENDERS / "stopwatch.py", project.folder / "stopwatch.py")
-        return Runner(project.folder, _python(project), project.env)
+        return Runner(project.folder, project.env)
 
     def with_tables(
         self, name: str, *, conftest: str | None = None, root_conftest: str | None = None, revisions: int = 2
@@ -104,8 +87,7 @@ class Projects:
             shutil.copy(CONTENDERS / root_conftest, folder / "conftest.py")
         shutil.copy(CONTENDERS / "test_sign_up.py", folder / "tests" / "test_sign_up.py")
         shutil.copy(CONTENDERS / "stopwatch.py", folder / "stopwatch.py")
-        # The environment holds the project as an editable install of the folder that was copied.
-        return Runner(folder, _python(sample), {**sample.env, "PYTHONPATH": str(folder / "src")})
+        return Runner(folder, env_of_copy(sample, folder))
 
     def _render(self, name: str, answers: Mapping[str, object], *more: str) -> Project:
         folder = self.folder / name
@@ -117,12 +99,8 @@ class Projects:
             folder, self.folder / f"{name}-environment", python, XDG_CACHE_HOME=cache, UV_CACHE_DIR=_uv_cache()
         )
         if more:
-            project.check(UV, "pip", "install", "--python", _python(project), *more)
+            project.check(UV, "pip", "install", "--python", project.python, *more)
         return project
-
-
-def _python(project: Project) -> Path:
-    return Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python"
 
 
 def _uv_cache() -> str:

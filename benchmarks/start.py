@@ -37,5 +37,5 @@ def _cold(runner: Runner, cache: Path) -> float:
 def _start(runner: Runner, cache: Path) -> float:
     times = runner.folder / "times.json"
     arguments = ["-m", "pytest", "--postgres", "local", "tests/test_sign_up.py", *PLAIN, *WITHOUT_COMPETITORS]
-    runner.run(*arguments, TESTS="1", STOPWATCH=str(times), XDG_CACHE_HOME=str(cache))
+    runner.run_python(*arguments, TESTS="1", STOPWATCH=str(times), XDG_CACHE_HOME=str(cache))
     return float(json.loads(times.read_text())["first_setup"])

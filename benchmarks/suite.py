@@ -27,7 +27,7 @@ def measure(projects: Projects, rounds: int) -> dict[str, Sample]:
     runner = projects.default()
     loaded = runner.folder / "loaded.json"
     # Also makes the rest of it warm: bytecode, and the cluster that is kept.
-    runner.run("-m", "pytest", "-p", "stopwatch", STOPWATCH=str(loaded))
+    runner.run_python("-m", "pytest", "-p", "stopwatch", STOPWATCH=str(loaded))
     names = [name for name in json.loads(loaded.read_text())["modules"] if name.partition(".")[0] not in OWN]
     (runner.folder / "imports.py").write_text(IMPORTS.format(names=names))
     return in_turn(
@@ -38,5 +38,5 @@ def measure(projects: Projects, rounds: int) -> dict[str, Sample]:
 
 def _run(runner: Runner, *arguments: str) -> float:
     begun = time.perf_counter()
-    runner.run(*arguments)
+    runner.run_python(*arguments)
     return time.perf_counter() - begun

@@ -25,5 +25,5 @@ def measure(projects: Projects, sizes: tuple[int, ...], rounds: int) -> dict[tup
 def _run(runner: Runner, workers: int, tests: int) -> float:
     begun = time.perf_counter()
     arguments = ["-m", "pytest", "-q", "--postgres", "local", "-n", str(workers), "tests/test_sign_up.py"]
-    runner.run(*arguments, *PLAIN, *WITHOUT_COMPETITORS, TESTS=str(tests))
+    runner.run_python(*arguments, *PLAIN, *WITHOUT_COMPETITORS, TESTS=str(tests))
     return time.perf_counter() - begun

@@ -54,12 +54,17 @@ class Project:
     folder: Path
     env: Mapping[str, str]
 
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return Path(self.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python"
+
+    def run(self, *command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         """A command in the project, its output as text; a failure is not an error yet."""
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self.env,
+            env={**self.env, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -72,6 +77,12 @@ class Project:
         done = self.run(*command)
         assert done.returncode == 0, f"{' '.join(map(str, command))} in {self.folder}: {done.returncode}\n{done.stdout}"
         return done.stdout
+
+
+def env_of_copy(project: Project, folder: Path) -> dict[str, str]:
+    """The project's environment for a copy of it in another folder, to whose files the installed package leads."""
+    # What is installed is an editable install of the folder that was copied.
+    return {**project.env, "PYTHONPATH": str(folder / "src")}
 
 
 def synced(

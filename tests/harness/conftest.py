@@ -67,5 +67,5 @@ def in_docker(engine: str, docker_project: Project, tmp_path: Path, shared: Path
     options = f"--postgres=docker -o postgres_version={MAJOR}"
     # A group of tests is one worker's as pytest-xdist is told to distribute them, and need not be by another --dist.
     with locked(shared, "docker"):
-        yield Sample(sample.folder, sample.python, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})
+        yield Sample(sample.folder, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})
         until(lambda: containers(engine) == [])

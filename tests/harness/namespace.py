@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 
 import pytest
 
@@ -18,14 +17,5 @@ def run_apart(sample: Sample, script: str, *arguments: str, options: str = "--mo
     unshare = shutil.which("unshare")
     if os.geteuid() != 0 or unshare is None:
         pytest.skip("only root can mount, and only Linux can do so for some")
-    done = subprocess.run(
-        [unshare, *options.split(), "sh", "-c", script, "sh", *sample.command(*arguments)],
-        cwd=sample.folder,
-        env={**sample.env, **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    return Outcome(done.returncode, done.stdout)
+    apart = [unshare, *options.split(), "sh", "-c", script, "sh"]
+    return Outcome.of(sample.run(*apart, *sample.command(*arguments), **env))

@@ -2,12 +2,11 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from tests.environment import Project
+from tests.environment import Project, env_of_copy
 
 ANSWERS: dict[str, object] = {"project_name": "Sample", "package_name": "sample", "auth": False, "payments": False}
 
@@ -19,6 +18,11 @@ class Outcome:
     code: int
     output: str
 
+    @classmethod
+    def of(cls, done: "subprocess.CompletedProcess[str]") -> "Outcome":
+        """Of a run that has ended."""
+        return cls(done.returncode, done.stdout)
+
     @property
     def error(self) -> str:
         """What stands below the run's one error, without the lines that pytest adds."""
@@ -29,22 +33,15 @@ class Outcome:
         return "\n".join(takewhile(lambda line: not line.startswith(("==", "!!")), lines))
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Project):
     """The project in a folder of one test, run in an environment that all tests share."""
-
-    folder: Path
-    python: Path
-    env: Mapping[str, str]
 
     @classmethod
     def of(cls, project: Project, folder: Path) -> "Sample":
         """A copy of a rendered and installed project, its sample tests left out."""
         shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("test_*.py", ".venv", "__pycache__"))
         shutil.copytree(project.folder / "tests" / "harness", folder / "tests" / "harness", dirs_exist_ok=True)
-        # The environment holds the project as an editable install of the folder that it was copied from.
-        env = {**project.env, "PYTHONPATH": str(folder / "src")}
-        return cls(folder, Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python", env)
+        return cls(folder, env_of_copy(project, folder))
 
     def write(self, name: str, content: str) -> None:
         """Write a file of the project."""
@@ -56,21 +53,8 @@ class Sample:
 
     def checks(self) -> Outcome:
         """Run the harness's checks of the project."""
-        return self._run([str(self.python), "-m", "pytest", "tests/harness/checks"], {})
+        return Outcome.of(self.run(self.python, "-m", "pytest", "tests/harness/checks"))
 
     def pytest(self, *arguments: str, **env: str) -> Outcome:
         """Run the project's tests to their end."""
-        return self._run(self.command(*arguments), env)
-
-    def _run(self, command: list[str], env: Mapping[str, str]) -> Outcome:
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        return Outcome(done.returncode, done.stdout)
+        return Outcome.of(self.run(*self.command(*arguments), **env))

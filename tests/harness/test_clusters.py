@@ -10,6 +10,7 @@ import pytest
 from harness.postgres import binaries
 from harness.postgres.clusters import FORMAT, MOST, Clusters, Schema
 
+from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample
 
 TESTS = """
@@ -77,7 +78,7 @@ def test_the_second_run_runs_none(counting: Sample, cache: Path, workers: str) -
 
 def test_another_checkout_of_the_same_runs_none(counting: Sample, cache: Path, tmp_path: Path) -> None:
     run(counting, cache)
-    other = Sample(tmp_path / "other", counting.python, {**counting.env, "PYTHONPATH": str(tmp_path / "other" / "src")})
+    other = Sample(tmp_path / "other", env_of_copy(counting, tmp_path / "other"))
     shutil.copytree(counting.folder, other.folder)
 
     run(other, cache)

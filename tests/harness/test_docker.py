@@ -1,18 +1,17 @@
 """The Docker rung, against a real engine: one container a run, on loopback, and gone afterwards."""
 
 import os
-import runpy
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from harness.postgres import container
 
 from tests.docker_engine import IMAGE, MAJOR, docker
 from tests.harness.engines import containers
 from tests.harness.sample import Sample
 from tests.harness.test_end_of_run import DEADLINE, until
-from tests.rendering import ROOT
 
 pytestmark = pytest.mark.xdist_group("docker")
 
@@ -51,20 +50,18 @@ def test_one_container_a_run_on_loopback(in_docker: Sample, workers: str) -> Non
     assert "pulling" not in outcome.output
     port = (in_docker.folder / "port").read_text()
     for path in in_docker.folder.glob("told-*"):
-        [container] = path.read_text().splitlines()
-        assert container.endswith(f" 127.0.0.1:{port}->5432/tcp")
+        [only] = path.read_text().splitlines()
+        assert only.endswith(f" 127.0.0.1:{port}->5432/tcp")
 
 
 def test_the_address_is_the_first_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = runpy.run_path(str(ROOT / "template/tests/harness/postgres/container.py"))
     loopback, bridge = ("localhost", 32768), ("172.17.0.2", 5432)
     # The server comes up after the first address was asked, and before the second.
     came_up = iter([None, {"port": 5432}, {"port": 32768}])
-    namespace = script["_wait"].__globals__
-    monkeypatch.setitem(namespace, "_addresses", lambda container: iter([loopback, bridge]))
-    monkeypatch.setitem(namespace, "_answer", lambda address, password: next(came_up))
+    monkeypatch.setattr(container, "_addresses", lambda of: iter([loopback, bridge]))
+    monkeypatch.setattr(container, "_answer", lambda address, password: next(came_up))
 
-    assert script["_wait"](None, "") == {"port": 32768}
+    assert container._wait(None, "") == {"port": 32768}
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])

@@ -1,13 +1,12 @@
 """A rendered project with changes made in it, and what its tests then say."""
 
 import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.environment import TIMEOUT, UV, Project
+from tests.environment import UV, Project, env_of_copy
 from tests.mistakes.catalogue import Change
 
 # Left out of the copies: what belongs to the environment, and what a run leaves.
@@ -31,13 +30,8 @@ class Outcome:
     passed: int
 
 
-@dataclass(frozen=True)
-class Changed:
+class Changed(Project):
     """A copy of a rendered project, in the environment of the render."""
-
-    folder: Path
-    python: Path
-    env: Mapping[str, str]
 
     @classmethod
     def of(cls, project: Project, folder: Path, changes: Sequence[Change]) -> "Changed":
@@ -45,15 +39,13 @@ class Changed:
         shutil.copytree(project.folder, folder, ignore=NOT_COPIED)
         for change in changes:
             change.make(folder)
-        # The environment holds the project as an editable install of the folder that it was rendered into.
-        env = {**project.env, "PYTHONPATH": str(folder / "src")}
-        return cls(folder, Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "python", env)
+        return cls(folder, env_of_copy(project, folder))
 
     def pytest(self, *arguments: str, **env: str) -> Outcome:
         """Run the project's tests."""
         report = self.folder.parent / f"{self.folder.name}.xml"
         report.unlink(missing_ok=True)
-        done = self._run([str(self.python), "-m", "pytest", f"--junit-xml={report}", *arguments], env)
+        done = self.run(self.python, "-m", "pytest", f"--junit-xml={report}", *arguments, **env)
         if not report.exists():
             return Outcome(done.returncode, done.stdout, {}, 0)
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
@@ -63,20 +55,8 @@ class Changed:
 
     def tool(self, *command: str) -> Outcome:
         """Run a command of the project's environment."""
-        done = self._run([UV, "run", "--no-sync", *command], {})
+        done = self.run(UV, "run", "--no-sync", *command)
         return Outcome(done.returncode, done.stdout, {}, 0)
-
-    def _run(self, command: list[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-        )
 
 
 def _node(case: ET.Element) -> str:
