@@ -66,3 +66,28 @@ def test_a_database_by_tcp(sample: Sample, port: int, host: str) -> None:
     outcome = sample.pytest(TEST_DATABASE_URL=f"postgresql://postgres@{host}:{port}/postgres")
 
     assert "2 passed" in outcome.output, outcome.output
+
+
+def test_a_fixture_that_stands_for_the_host_is_named(sample: Sample) -> None:
+    sample.write(
+        "tests/test_a.py",
+        """
+import socket
+from contextlib import suppress
+
+from tests.harness import network
+
+network.ANSWERED_BY["api.example.com"] = "mock_example"
+
+def test_that_asks() -> None:
+    for host in ("api.example.com", "example.org"):
+        with suppress(OSError):
+            socket.create_connection((host, 443))
+""",
+    )
+
+    output = sample.pytest("-k", "test_that_asks").output
+
+    assert "asked for api.example.com:443" in output
+    assert "and was refused. Fixture `mock_example` answers for it.\n" in output
+    assert output.count("Fixture `mock_example`") == 1

@@ -11,11 +11,10 @@ TEST = "tests/test_mistake.py"
 RIGHTS = "tests/test_right.py"
 
 SECURITY, AUTH, USERS = "src/shop/security.py", "src/shop/auth.py", "src/shop/users.py"
-SCHEMAS, PAYMENTS, MODELS = "src/shop/schemas.py", "src/shop/payments.py", "src/shop/models.py"
+SCHEMAS, MODELS = "src/shop/schemas.py", "src/shop/models.py"
 
 TOKENS = SampleTest("test_auth.py::test_a_token_that_is_not_ours_is_refused")
 LOGIN = SampleTest("test_auth.py::test_whatever_is_wrong_the_answer_is_the_same")
-EVENTS = SampleTest("test_payments.py::test_an_event_that_stripe_did_not_send_just_now_is_refused")
 
 SIGN_UP = """
 from httpx import AsyncClient
@@ -343,44 +342,6 @@ async def test_sign_up(client: AsyncClient) -> None:
         [Edit(SECURITY, "datetime.now(UTC)", "datetime.now()")],
         Tool("ruff DTZ005", ("ruff", "check", "src")),
         ["DTZ005"],
-    ),
-    sample(
-        "a charge that is tried again without its key",
-        "The customer pays twice.",
-        [Edit(PAYMENTS, '            {"idempotency_key": ":".join(values.values())},\n', "")],
-        "test_payments.py::test_pay",
-        "idempotency_key",
-    ),
-    Mistake(
-        "a webhook whose signature nobody checks",
-        "Anybody says that they have paid.",
-        [
-            Edit(
-                PAYMENTS,
-                "event = stripe.Webhook.construct_event(",
-                "event = (lambda body, *_: stripe.Event.construct_from(__import__('json').loads(body), 'none'))(",
-            ),
-        ],
-        EVENTS,
-        ["400"],
-    ),
-]
-
-WHICH_EVENTS = "            await request.body(), stripe_signature, settings.stripe_webhook_secret.get_secret_value()\n"
-MISTAKES += [
-    Mistake(
-        "a webhook that is taken however old it is",
-        "Whoever has recorded one sends it again next year.",
-        [Edit(PAYMENTS, WHICH_EVENTS, WHICH_EVENTS.rstrip() + ", tolerance=10**9\n")],
-        EVENTS,
-        ["assert 200 == 400"],
-    ),
-    sample(
-        "a webhook that is handled twice",
-        "Stripe sends some events more than once, and the second fails until it gives up.",
-        [Edit(PAYMENTS, ".on_conflict_do_nothing()", "")],
-        "test_payments.py::test_an_event_that_comes_twice_is_handled_once",
-        "uq_payments",
     ),
 ]
 

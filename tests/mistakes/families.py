@@ -2,12 +2,10 @@
 
 from types import ModuleType
 
-from tests.mistakes import api, isolation, locks, migrations, performance, resources, transactions
+from tests.mistakes import api, isolation, locks, migrations, payments, performance, resources, transactions
 from tests.mistakes.catalogue import Mistake, Right
 
-FAMILIES: list[ModuleType] = [
-    family for family in (migrations, locks, transactions, resources, isolation, performance, api) if family.MISTAKES
-]
+FAMILIES: list[ModuleType] = [migrations, locks, transactions, resources, isolation, performance, api, payments]
 
 MISTAKES: list[Mistake] = [mistake for family in FAMILIES for mistake in family.MISTAKES]
 RIGHT: list[Right] = [right for family in FAMILIES for right in family.RIGHT]

@@ -13,10 +13,14 @@ UNDEFINED = {"42703", "42P01"}
 PROPERTY = ("savepoint", "undefined")
 
 
+def is_missing(error: BaseException) -> bool:
+    """Whether a statement has failed since the database has no such column or table."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    error = None if call.excinfo is None else call.excinfo.value
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED:
+    if call.excinfo is not None and is_missing(call.excinfo.value):
         # Travels with the report, from a worker of pytest-xdist too.
         item.user_properties.append(PROPERTY)
 
@@ -42,6 +46,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if counter is not None and counter.count:
         terminalreporter.write_line(
             f"{counter.count} failed because the database has no such column or table. The migrations make the schema; "
-            "if the models say something else, this prints the missing lines: pytest tests/harness/checks",
+            "if the models say something else, this prints the missing lines: uv run pytest tests/harness/checks",
             yellow=True,
         )

@@ -25,6 +25,10 @@ GUARD = Guard(
 )
 
 
+# The fixture that stands for a host, of which a test that has forgotten it is told.
+ANSWERED_BY: dict[str, str] = {}
+
+
 class NetworkRefusedError(OSError):
     """A test asked for an address that is not its database's."""
 
@@ -72,7 +76,8 @@ class Network:
             self._refused.add(address)
             place = place_of_call(self._item.config.rootpath)
             where = f" ({place})" if place else ""
-            GUARD.fires(self._item, f"the test asked for {address}{where}, and was refused.", allow=address)
+            fixture = f" Fixture `{ANSWERED_BY[host]}` answers for it." if host in ANSWERED_BY else ""
+            GUARD.fires(self._item, f"the test asked for {address}{where}, and was refused.{fixture}", allow=address)
         raise NetworkRefusedError(f"{address}: tests reach no network but their database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
