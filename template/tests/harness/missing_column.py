@@ -46,6 +46,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if counter is not None and counter.count:
         terminalreporter.write_line(
             f"{counter.count} failed because the database has no such column or table. The migrations make the schema; "
-            "if the models say something else, this prints the missing lines: uv run pytest tests/harness/checks",
+            "if the models say something else, this prints the missing lines: pytest tests/harness/checks",
             yellow=True,
         )
