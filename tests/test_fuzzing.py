@@ -7,8 +7,8 @@ import pytest
 
 from tests.environment import UV, Project, synced
 from tests.mistakes.catalogue import Change, Edit, File
-from tests.mistakes.isolation import included
 from tests.mistakes.project import Changed, Outcome
+from tests.mistakes.routes import included
 from tests.rendering import Render
 
 pytestmark = pytest.mark.xdist_group("fuzzing")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.mistakes.catalogue import Change, Check, Edit, File, Guarded, Mistake, Right, Rule, SampleTest, Tool
-from tests.mistakes.isolation import included
+from tests.mistakes.routes import included
 
 TITLE = "API and security"
 
@@ -60,6 +60,45 @@ async def find(current: CurrentUser, db: Db, author: str) -> int:
         ],
         Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
         ["GET /notes with author = '\\x00'", "src/shop/notes.py", "PostgreSQL stores no NUL"],
+    ),
+    Mistake(
+        "a route to a table that no migration makes",
+        "It works where somebody has made the table by hand, and is answered with 500 elsewhere.",
+        [
+            File(
+                "src/shop/notes.py",
+                """
+from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.auth import CurrentUser
+from shop.db import Base
+from shop.deps import Db
+
+router = APIRouter()
+
+
+class Note(Base):
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+@router.get("/notes")
+async def find(current: CurrentUser, db: Db, after: int) -> int:
+    return len((await db.scalars(select(Note.id).where(Note.id > after % 100).limit(10))).all())
+""",
+            ),
+            included("notes"),
+        ],
+        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
+        [
+            "GET /notes",
+            "ProgrammingError (src/shop/notes.py:",
+            "its migration is missing",
+            "test_models_and_migrations_agree",
+        ],
     ),
     Mistake(
         "an id beyond bigint, answered with 500",

@@ -1,6 +1,7 @@
 """Tests that are not alone: what one leaves for the next, or takes from the developer's machine."""
 
 from tests.mistakes.catalogue import Edit, File, Guarded, Mistake, Right, Rule
+from tests.mistakes.routes import included
 
 TITLE = "Isolation"
 
@@ -36,16 +37,6 @@ from functools import lru_cache
 def currency() -> str:
     return os.environ.get("DEFAULT_CURRENCY", "eur")
 """
-
-
-def included(module: str) -> Edit:
-    """The router of a module that an entry adds."""
-    return Edit(
-        "src/shop/main.py",
-        "    app.include_router(users.router)\n",
-        f"    from shop import {module}\n\n    app.include_router({module}.router)\n"
-        "    app.include_router(users.router)\n",
-    )
 
 
 MISTAKES: list[Mistake] = [

@@ -1,7 +1,7 @@
 """What costs somebody money, or lets them have something for nothing."""
 
-from tests.mistakes.catalogue import Change, Edit, File, Guarded, Mistake, Right, SampleTest
-from tests.mistakes.isolation import included
+from tests.mistakes.catalogue import Change, Edit, File, Guarded, Mistake, Right, Rule, SampleTest
+from tests.mistakes.routes import included
 
 TITLE = "Payments"
 
@@ -64,6 +64,25 @@ async def test_a_ticket(mock_stripe: MockStripe, user_client: AsyncClient) -> No
         ],
         Guarded("keyless_charge"),
         ["without an idempotency key of the application's own", '{"idempotency_key": f"order-{order.id}"}'],
+    ),
+    Mistake(
+        "a charge in a test that has not asked for the mock of Stripe",
+        "With a key of Stripe's in the environment, it is one more request to somebody else's server for each run.",
+        [
+            *route("""
+    await client.v1.payment_intents.create_async(PRICE)
+    return "sold"
+"""),
+            test(
+                TEST,
+                """
+async def test_a_ticket(user_client: AsyncClient) -> None:
+    await user_client.post("/tickets?order=1")
+""",
+            ),
+        ],
+        Rule("guard `network`"),
+        ["guard network: the test asked for api.stripe.com", "Fixture `mock_stripe` answers for it."],
     ),
     Mistake(
         "an answer that Stripe would not give",

@@ -1,7 +1,7 @@
 """What is started and not awaited, opened and not closed, or blocks whatever else is under way."""
 
 from tests.mistakes.catalogue import Change, Edit, File, Guarded, Mistake, Right, Rule, Tool
-from tests.mistakes.isolation import included
+from tests.mistakes.routes import included
 
 TITLE = "Async and resources"
 

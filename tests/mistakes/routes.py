@@ -21,17 +21,19 @@ router = APIRouter()
 """
 
 
+def included(module: str) -> Edit:
+    """The router of a module that an entry adds."""
+    return Edit(
+        "src/shop/main.py",
+        "    app.include_router(users.router)\n",
+        f"    from shop import {module}\n\n    app.include_router({module}.router)\n"
+        "    app.include_router(users.router)\n",
+    )
+
+
 def routes(text: str) -> list[Change]:
     """The changes that add these routes of `router`."""
-    return [
-        File("src/shop/extra.py", IMPORTS + text),
-        Edit("src/shop/main.py", "from shop import auth, errors, ", "from shop import auth, errors, extra, "),
-        Edit(
-            "src/shop/main.py",
-            "    app.include_router(users.router)\n",
-            "    app.include_router(users.router)\n    app.include_router(extra.router)\n",
-        ),
-    ]
+    return [File("src/shop/extra.py", IMPORTS + text), included("extra")]
 
 
 TEST = """\

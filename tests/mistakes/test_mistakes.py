@@ -1,5 +1,7 @@
 """Each mistake of the catalogue is made, and caught by what the catalogue says, in the words that it promises."""
 
+import re
+
 import pytest
 
 from tests.mistakes.catalogue import Check, Guarded, Mistake, Right, Rule, SampleTest, Tool
@@ -7,6 +9,7 @@ from tests.mistakes.conftest import MakeChanged
 from tests.mistakes.families import MISTAKES, RIGHT
 from tests.mistakes.project import Changed, Outcome
 from tests.mistakes.table import README, current
+from tests.rendering import Render
 
 ENTRIES: list[Mistake | Right] = [*MISTAKES, *RIGHT]
 # Of the projects that they are made in.
@@ -49,6 +52,17 @@ def _only_failure(outcome: Outcome) -> str:
     assert outcome.code == 1, outcome.output
     assert len({name.partition("[")[0] for name in outcome.failed}) == 1, outcome.output
     return next(iter(outcome.failed.values()))
+
+
+def test_each_guard_is_made_to_fire_and_described(render: Render) -> None:
+    project = render()
+
+    code = "".join(path.read_text() for path in (project / "tests" / "harness").rglob("*.py"))
+    guards = set(re.findall(r'= Guard\(\s*"(\w+)"', code))
+    fired = {mistake.caught_by.guard for mistake in MISTAKES if isinstance(mistake.caught_by, Guarded)}
+    described = re.findall(r"^\| `(\w+)` \| ", (project / "tests" / "README.md").read_text(), re.MULTILINE)
+    assert guards
+    assert guards - fired == guards - set(described) == set()
 
 
 @pytest.mark.parametrize("right", RIGHT, ids=lambda right: right.name)
