@@ -18,38 +18,42 @@ Run = Callable[[str], dict[str, str | None]]
 CASES = Path(__file__).with_name("cases")
 
 TWO_TASKS = "two tasks use the database at once"
-OUT_OF_ORDER = "sessions end out of order"
-WRITES_INSIDE = "db_session writes while a session of the application is open"
-OWN = "own_database"
-HAS_ENDED = "the test's transaction has ended"
+TOOK_ALONG = "would take along what another one has"
+OWN = "@pytest.mark.own_database"
+STILL_OPEN = "is still open"
+SWALLOWED = "nothing would have been saved"
 
 REFUSED = {
     "test_gathered_requests": [TWO_TASKS, OWN],
     "test_gathered_requests_whose_errors_are_swallowed": [TWO_TASKS, OWN, "The error was caught"],
-    "test_sessions_out_of_order": [OUT_OF_ORDER, OWN],
-    "test_flush_inside_a_session_of_the_application": [WRITES_INSIDE, OWN],
-    "test_insert_inside_a_session_of_the_application": [WRITES_INSIDE, OWN],
-    "test_commit_after_a_failed_flush": [HAS_ENDED, "db_session.begin_nested()"],
-    "test_commit_after_a_rollback_of_the_tests_session": [HAS_ENDED, "db_session.begin_nested()"],
-    "test_rollback_of_the_tests_session_whose_error_is_swallowed": [HAS_ENDED, "The error was caught"],
-    "test_commit_of_the_connection_itself": ["would have committed"],
-    "test_deferred_constraint": ["a deferred constraint does not hold"],
-    "test_a_task_that_outlives_its_test": ["a session of the application is still open"],
-    "test_a_commit_inside_a_session_that_is_rolled_back": ["took along what another session had committed", OWN],
-    "test_reading_after_a_statement_that_was_cancelled": ["a statement was cancelled while it ran", OWN],
-    "test_a_task_group_of_sessions": [TWO_TASKS, OWN],
-    "test_writing_after_a_failed_flush": [HAS_ENDED, "db_session.begin_nested()"],
+    "test_a_task_group_of_sessions_that_write": [TWO_TASKS, OWN],
+    "test_flush_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
+    "test_insert_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
+    "test_a_commit_inside_a_session_that_is_rolled_back": [TOOK_ALONG, "committed", OWN],
+    "test_deferred_constraint": ["node_parent_fkey"],
+    "test_a_task_that_outlives_its_test": ["guard tasks", "test_cases.py"],
+    "test_writing_after_a_failed_flush": ["first issue Session.rollback()"],
     "test_another_isolation_level": ["the isolation level of the test's transaction cannot change", OWN],
-    "test_a_connection_of_a_database_of_its_own_that_is_kept": ["1 of its connections are still in use"],
+    "test_a_commit_as_sql": ["BEGIN, COMMIT and ROLLBACK as SQL", "await session.commit()"],
+    "test_a_commit_by_the_driver": ["the test's transaction is over", "made anew", OWN],
+    "test_a_session_that_is_left_open": [STILL_OPEN, "test_cases.py", "Close the session"],
+    "test_an_error_that_is_swallowed": [SWALLOWED, "session.begin_nested()"],
+    "test_an_error_that_is_swallowed_while_another_session_writes": [SWALLOWED, "session.begin_nested()"],
+    "test_a_synchronous_engine": ["guard rows", "a synchronous engine (psycopg)", OWN],
+    "test_another_event_loop": ["guard rows", "another thread or event loop", OWN],
+    "test_a_fixture_of_a_wider_scope_writes": ["a fixture of a wider scope", "`seed_data`"],
+    "test_a_connection_of_a_database_of_its_own_that_is_kept": [STILL_OPEN, "test_cases.py"],
 }
 
 
-@pytest.fixture(scope="module")
-def run(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a module of cases in the sample project: the failure of each by its name, None if it passed."""
+@pytest.fixture(scope="module", params=["asyncpg", "psycopg"])
+def run(sample_project: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
+    """Runs a module of cases in the sample project, on one driver: what each failed with, by its name; None if not."""
 
     def run(module: str) -> dict[str, str | None]:
         sample = Sample.of(sample_project, tmp_path_factory.mktemp("cases") / "sample")
+        settings = sample.folder / "src" / "sample" / "settings.py"
+        settings.write_text(settings.read_text().replace("postgresql+asyncpg", f"postgresql+{request.param}"))
         shutil.copy(CASES / f"{module}.py", sample.folder / "tests" / "test_cases.py")
         # In the order they are written: the last of them looks for what the others left.
         outcome = sample.pytest("-p", "no:randomly", "--junit-xml=report.xml")
@@ -73,10 +77,11 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-def test_what_is_right_passes(run: Run) -> None:
-    right = run("right")
+@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31)])
+def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
+    right = run(module)
 
-    assert len(right) == 30
+    assert len(right) == count
     assert {name: message for name, message in right.items() if message is not None} == {}
 
 

@@ -178,34 +178,35 @@ def test_nothing() -> None: ...
         ["NoTestDatabaseError", "no test database is in use", "has to wait for the lifespan"],
     ),
     Mistake(
-        "rows committed by a connection of the engine",
-        "They stay, and whichever test comes next finds them.",
+        "rows committed by a synchronous engine",
+        "They stay, and whichever test comes next finds them; and it does not see those of the test.",
         [
             File(
                 TEST,
                 """
 import contextlib
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from httpx import AsyncClient
+from sqlalchemy import create_engine, text
 
-async def test_an_import(engine: AsyncEngine) -> None:
-    with contextlib.suppress(Exception):
-        async with engine.begin() as connection:
-            await connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
+async def test_an_import(client: AsyncClient) -> None:
+    with contextlib.suppress(Exception), create_engine("postgresql+psycopg://shop@db/shop").begin() as connection:
+        connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
 """,
             )
         ],
         Guarded("rows"),
-        ["would have committed (tests/test_mistake.py:9", "@pytest.mark.own_database"],
+        ["a synchronous engine (psycopg) connects in a savepoint test", "@pytest.mark.own_database"],
     ),
     Mistake(
-        "rows committed by an engine that the application makes for itself",
-        "They stay, and whichever test comes next finds them.",
+        "rows committed in an event loop of their own",
+        "They stay, and whichever test comes next finds them; and that loop does not see those of the test.",
         [
             File(
                 "src/shop/imports.py",
                 """
+import asyncio
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -215,25 +216,30 @@ async def import_users() -> None:
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
     await engine.dispose()
+
+
+def main() -> None:
+    asyncio.run(import_users())
 """,
             ),
             File(
                 TEST,
                 """
+import asyncio
 import contextlib
 
 from httpx import AsyncClient
 
-from shop.imports import import_users
+from shop.imports import main
 
 async def test_an_import(client: AsyncClient) -> None:
     with contextlib.suppress(Exception):
-        await import_users()
+        await asyncio.to_thread(main)
 """,
             ),
         ],
         Guarded("rows"),
-        ["would have committed (src/shop/imports.py:8, in import_users)"],
+        ["in another thread or event loop than the test's", "@pytest.mark.own_database"],
     ),
     Mistake(
         "a mock that nothing calls",

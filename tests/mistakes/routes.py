@@ -47,7 +47,7 @@ from httpx import AsyncClient
 from shop.models import User
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from tests.factories import UserFactory
 from tests.harness import Create

@@ -92,7 +92,7 @@ async def test_a_tree(session_factory: SessionFactory) -> None:
 """)
         ],
         SAVEPOINT,
-        ["a deferred constraint does not hold", "a real commit would have failed", "node_parent_fkey"],
+        ["IntegrityError", "node_parent_fkey"],
     ),
     Mistake(
         "a unique violation that is answered with 500",
@@ -168,7 +168,11 @@ async def test_number_of_users(client: AsyncClient) -> None:
 """),
         ],
         SAVEPOINT,
-        ["a session of the application is still open", "close the session"],
+        [
+            "taken for GET /number-of-users (src/shop/extra.py",
+            "is still open",
+            "Close the session",
+        ],
     ),
     Mistake(
         "a commit inside a session that is rolled back",
@@ -187,18 +191,17 @@ async def test_an_audit(session_factory: SessionFactory, db_session: AsyncSessio
 """)
         ],
         SAVEPOINT,
-        ["took along what another session had committed", "@pytest.mark.own_database"],
+        ["would take along what another one has committed", "@pytest.mark.own_database"],
     ),
     Mistake(
-        "a commit of the connection itself",
+        "a COMMIT that is sent as SQL",
         "It commits the whole test for real, and the next test finds its rows.",
         [
             *routes("""
 @router.post("/import", status_code=201)
 async def import_users(db: Db) -> None:
-    connection = await db.connection()
-    await connection.execute(insert(User).values(email="ada@example.com", hashed_password="x"))
-    await connection.commit()
+    await db.execute(insert(User).values(email="ada@example.com", hashed_password="x"))
+    await db.execute(text("COMMIT"))
 """),
             file_of_tests("""
 async def test_import(client: AsyncClient) -> None:
@@ -206,7 +209,7 @@ async def test_import(client: AsyncClient) -> None:
 """),
         ],
         SAVEPOINT,
-        ["would have committed the test's transaction for real", "@pytest.mark.own_database"],
+        ["BEGIN, COMMIT and ROLLBACK as SQL would end the test's transaction", "`await session.commit()`"],
     ),
     Mistake(
         "another isolation level, in a transaction that has begun",
@@ -216,6 +219,7 @@ async def test_import(client: AsyncClient) -> None:
 async def test_a_report(session_factory: SessionFactory) -> None:
     async with session_factory() as session:
         await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        await count(session)
 """)
         ],
         SAVEPOINT,
@@ -234,19 +238,26 @@ async def test_two_at_once(client: AsyncClient) -> None:
         ["two tasks use the database at once", "@pytest.mark.own_database"],
     ),
     Mistake(
-        "a rollback of the test's session, and then a request",
-        "It ends the test's transaction, and what the application commits next is real.",
+        "a tenant that only the request before has set",
+        "SET LOCAL ends with its transaction: in production, whose rows are read is then nobody's choice.",
         [
+            *routes("""
+@router.put("/tenant/{tenant}", status_code=204)
+async def choose(tenant: str, db: Db) -> None:
+    await db.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": tenant})
+
+@router.get("/tenant")
+async def read(db: Db) -> str:
+    return await db.scalar(text("SELECT current_setting('app.tenant', true)")) or "nobody"
+"""),
             file_of_tests("""
-async def test_sign_up_again(client: AsyncClient, db_session: AsyncSession) -> None:
-    db_session.add(User(**ROW))
-    await db_session.flush()
-    await db_session.rollback()
-    await client.post("/users", json=ADA)
-""")
+async def test_tenant(client: AsyncClient) -> None:
+    await client.put("/tenant/7")
+    assert (await client.get("/tenant")).json() == "7"
+"""),
         ],
-        SAVEPOINT,
-        ["a new one would commit for real", "async with db_session.begin_nested():"],
+        Rule("the savepoint, which ends what a commit ends"),
+        ["assert 'nobody' == '7'"],
     ),
     Mistake(
         "an error that is swallowed, and a commit",
@@ -290,6 +301,33 @@ async def test_import(client: AsyncClient) -> None:
 ]
 
 RIGHT: list[Right] = [
+    Right(
+        "a rollback of the test's session, and then a request; a commit of the connection itself; Core",
+        [
+            *routes("""
+@router.post("/import", status_code=201)
+async def import_users(db: Db) -> None:
+    connection = await db.connection()
+    await connection.execute(insert(User).values(email="grace@example.com", hashed_password="x"))
+    await connection.commit()
+"""),
+            file_of_tests(
+                """
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_sign_up_again(client: AsyncClient, db_session: AsyncSession, engine: AsyncEngine, repeat: int) -> None:
+    db_session.add(User(**ROW))
+    await db_session.flush()
+    await db_session.rollback()
+    assert (await client.post("/users", json=ADA)).status_code == 201
+    assert (await client.post("/import")).status_code == 201
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="core@example.com", hashed_password="x"))
+    assert await count(db_session) == 3
+""",
+                "right",
+            ),
+        ],
+    ),
     Right(
         "sessions of one task, properly nested",
         [

@@ -13,8 +13,9 @@ from .lifespan import RunningApp
 from .lock_waits import UntilWaitingForLocks
 from .migrations import Migrations
 from .queries import Queries
+from .seed import SeedData
 
-__all__ = ["Create", "Migrations", "NewClient", "Queries", "RunningApp", "UntilWaitingForLocks"]
+__all__ = ["Create", "Migrations", "NewClient", "Queries", "RunningApp", "SeedData", "UntilWaitingForLocks"]
 
 # Found, not listed: the conftest that names this package belongs to the user, and a new module has to load without
 # an edit.

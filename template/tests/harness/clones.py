@@ -37,6 +37,13 @@ class Clones:
         for _ in range(min(THREADS, wanted)):
             self._make()
 
+    def use(self, template: str) -> None:
+        """Make the next ones of another template."""
+        self._template = template
+        while self._ready:
+            self._wanted += 1
+            self.drop(self._ready.popleft().result())
+
     def take(self) -> str:
         """The name of a clone that nobody has used; raises what made it fail, if it could not be made."""
         if not self._ready:

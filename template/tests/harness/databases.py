@@ -34,6 +34,9 @@ class Databases:
     Args:
         server: where.
         owner: the run and the worker, such as `1f0c9a3e_gw0`; part of the names of the databases that go with them.
+
+    Attributes:
+        source: the database that tests get copies of, once it is there.
     """
 
     def __init__(self, server: Server, owner: str) -> None:
@@ -41,6 +44,8 @@ class Databases:
         self.prefix = f"{PREFIX}{owner}"
         self._run_id = owner.partition("_")[0]
         self._maintenance = Maintenance(server)
+        # What tests get copies of.
+        self.source = ""
         self._count = 0
         self._kept: set[str] = set()
         self._maintenance.lock(self.prefix)
@@ -74,6 +79,11 @@ class Databases:
         name = self.next_name()
         self._maintenance.clone(template, name)
         return name
+
+    def renew(self, name: str) -> None:
+        """Make a worker's database again, since something was committed there."""
+        self._maintenance.drop(name)
+        self._maintenance.clone(self.source, name)
 
     def drop(self, name: str) -> None:
         """Drop a database of the harness, whoever is connected to it."""

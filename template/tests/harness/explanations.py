@@ -1,16 +1,13 @@
 """What to do about an error of SQLAlchemy's that looks like another, since a savepoint test has one connection."""
 
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, MissingGreenlet, PendingRollbackError
+from sqlalchemy.exc import DBAPIError, MissingGreenlet
 
-from .refusals import HAS_ENDED, OWN_DATABASE
-from .transaction import OuterTransaction
+from .refusals import OWN_DATABASE, SWALLOWED
 
-CUT = "a statement was cancelled while it ran, and that cuts its connection, the only one there is. " + OWN_DATABASE
-ISOLATION_LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE
-SWALLOWED = (
-    "an earlier statement has failed, its error was caught, and its session went on without a rollback. In production "
-    "PostgreSQL answers the COMMIT of such a transaction with a ROLLBACK, and no error: nothing would have been saved. "
-    "Put what may fail into `async with session.begin_nested():`, inside the `try`; or `await session.rollback()`."
+IN_TRANSACTION = "this statement runs outside of any transaction only, and a savepoint test is one. " + OWN_DATABASE
+READ_ONLY = (
+    "a fixture of a wider scope than a test's writes to the database, which would stay for all tests after it. Give it "
+    "the scope of a function; rows that every test is to have are written by fixture `seed_data`."
 )
 
 LAZY = (
@@ -19,20 +16,15 @@ LAZY = (
     "`await session.refresh(row)`."
 )
 
-# in_failed_sql_transaction: https://www.postgresql.org/docs/current/errcodes-appendix.html
-IN_FAILED_TRANSACTION = "25P02"
+# active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+BY_SQLSTATE = {"25001": IN_TRANSACTION, "25006": READ_ONLY, "25P02": SWALLOWED}
 
 
-def explanation_of(error: BaseException, outer: OuterTransaction) -> str | None:
+def explanation_of(error: BaseException) -> str | None:
     """What stands above the error in the test's report, if anything."""
-    if isinstance(error, PendingRollbackError) and outer.is_cut:
-        return CUT
-    if isinstance(error, PendingRollbackError) and outer.ended:
-        return HAS_ENDED
     if isinstance(error, MissingGreenlet):
         return LAZY
-    if isinstance(error, InvalidRequestError) and "isolation_level may not be altered" in str(error):
-        return ISOLATION_LEVEL
-    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == IN_FAILED_TRANSACTION:
-        return SWALLOWED
+    if isinstance(error, DBAPIError):
+        return BY_SQLSTATE.get(getattr(error.orig, "sqlstate", None) or "")
     return None

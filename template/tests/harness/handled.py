@@ -4,6 +4,7 @@ Code that handles a request finds it in a context variable, and so do the tasks 
 same event loop and the same task, and is outside of any.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,9 +24,11 @@ class Request:
         lost: what sessions of it had written, and were closed without a commit.
         body: what was sent with it, as far as the application has read it.
         answer: the body of the answer.
+        caller: the task that waits for the answer.
     """
 
     scope: Any
+    caller: asyncio.Task[Any] | None = None
     status: int | None = None
     sent: dict[str, int] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
@@ -46,7 +49,7 @@ AT_END: list[Callable[[Request], None]] = []
 
 async def handle(app: App, scope: Any, receive: Any, send: Any) -> None:
     """Let the application handle a request."""
-    request = Request(scope)
+    request = Request(scope, asyncio.current_task())
 
     async def receive_on() -> Any:
         message = await receive()

@@ -1,46 +1,62 @@
 """What each test may write to: a transaction that is rolled back, or, with `@pytest.mark.own_database`, a database
 of its own.
 
-`engine` and `db_session` are the same two names either way; the mark decides. A test that reaches the application
-at all, through any fixture, is isolated before that fixture runs. What broke the isolation is reported first, since
-all else that went wrong follows from it.
+The mark isolates by itself, whatever fixtures the test takes. A test without it is isolated if it reaches the
+application by a fixture, before that fixture runs; or else when its first connection is asked for. What broke the
+isolation is reported first, since all else that went wrong follows from it.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from .explanations import explanation_of
+from .fresh import OF_TEST, FreshSession
 from .lifespan import LifespanError, RunningApp
 from .places import places
-from .savepoint import OUTER_TRANSACTION
+from .raw_connection import installed_driver
+from .redirect import REDIRECT, Redirect
+from .refusals import IsolationError
+from .savepoint import TEST_URL, on_demand
 from .server import stop_run
-from .transaction import IsolationError, OuterTransaction
 
 MARK = "own_database: give this test a database of its own, with real commits and as many connections as it likes."
+IS_REPORTED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
 
 
-def _has_own_database(request: pytest.FixtureRequest) -> bool:
-    return request.node.get_closest_marker("own_database") is not None
+def has_own_database(item: pytest.Item) -> bool:
+    """Whether the test is marked so."""
+    return item.get_closest_marker("own_database") is not None
 
 
 @pytest.fixture(autouse=True)
-def isolated_if_connected(request: pytest.FixtureRequest) -> None:
-    """Isolates every test that reaches the application; autouse, so that it comes before the fixtures of that test."""
-    if "running_app" in request.fixturenames:
+def isolated_if_connected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Isolates every test that reaches a database; autouse, so that it comes before the fixtures of that test."""
+    if has_own_database(request.node) or "running_app" in request.fixturenames:
         request.getfixturevalue("isolated")
+        yield
+    else:
+        with on_demand(request):
+            yield
 
 
 @pytest.fixture
-def isolated(request: pytest.FixtureRequest, running_app: RunningApp) -> Iterator[None]:
-    """A transaction or a database for this test, which the application's sessions use while it runs."""
-    request.getfixturevalue("own_engine" if _has_own_database(request) else "savepoint_connection")
+def isolated(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A transaction or a database for this test, which the application's engines use while it runs."""
+    # A test that only has the mark need not have an application.
+    running_app = request.getfixturevalue("running_app") if "running_app" in request.fixturenames else None
+    request.getfixturevalue("own_pools" if has_own_database(request.node) else "savepoint")
     yield
+    if running_app is not None:
+        _end_run_if_dead(request, running_app)
+
+
+def _end_run_if_dead(request: pytest.FixtureRequest, running_app: RunningApp) -> None:
     try:
         running_app.raise_if_dead()
     except LifespanError as died:
@@ -50,20 +66,37 @@ def isolated(request: pytest.FixtureRequest, running_app: RunningApp) -> Iterato
         )
 
 
+@pytest.fixture(scope="session")
+def application_engine(running_app: RunningApp, redirect: Redirect) -> AsyncEngine:
+    """The application's engine that `engine` and `db_session` use: the first that it has made for PostgreSQL."""
+    if (engine := redirect.engine()) is not None:
+        return AsyncEngine(engine)
+    # It may make one in each request.
+    return create_async_engine(f"postgresql+{installed_driver()}://")
+
+
+@pytest.fixture(scope="session")
+def engine_of_tests(application_engine: AsyncEngine) -> AsyncEngine:
+    """The same pool, known to be a test's, whose URL says where it leads to."""
+    return application_engine.execution_options(**{OF_TEST: True})
+
+
 @pytest.fixture
-def engine(request: pytest.FixtureRequest, isolated: None) -> AsyncEngine:
-    """An engine on this test's database; its connections are outside a savepoint test's transaction."""
-    name = "own_engine" if _has_own_database(request) else "worker_engine"
-    engine: AsyncEngine = request.getfixturevalue(name)
+def engine(isolated: None, application_engine: AsyncEngine, request: pytest.FixtureRequest) -> AsyncEngine:
+    """The application's engine, on this test's database: in a savepoint test, in the test's transaction."""
+    engine = application_engine.execution_options()
+    engine.sync_engine.url = request.node.stash[TEST_URL].set(drivername=engine.url.drivername)
     return engine
 
 
 @pytest.fixture
-def db_session(request: pytest.FixtureRequest, isolated: None) -> AsyncSession:
+async def db_session(
+    anyio_backend: str, isolated: None, engine_of_tests: AsyncEngine, redirect: Redirect
+) -> AsyncIterator[AsyncSession]:
     """The test's own session, never the application's: it sees what the application has committed, and nothing else."""
-    name = "own_session" if _has_own_database(request) else "savepoint_session"
-    session: AsyncSession = request.getfixturevalue(name)
-    return session
+    async with FreshSession(engine_of_tests, expire_on_commit=False) as session:
+        yield session
+        redirect.shared.transactions.is_ending = True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,18 +104,16 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    outer = item.stash.get(OUTER_TRANSACTION, None)
-    if call.when != "setup" and outer is not None and outer.violations and not outer.is_reported:
-        outer.is_reported = True
+    refused = item.config.stash[REDIRECT].refusals.messages
+    if call.when != "setup" and refused and not item.stash.get(IS_REPORTED, False):
+        item.stash[IS_REPORTED] = True
         report.outcome = "failed"
-        report.longrepr = "\n\n".join([outer.violations[0], *_what_followed(item, call, report)])
-    elif outer is not None and report.failed and (why := _why(outer, call)) is not None:
+        report.longrepr = "\n\n".join([refused[0], *_what_followed(item, call, report)])
+    elif report.failed and call.excinfo is not None and (why := explanation_of(call.excinfo.value)) is not None:
         report.longrepr = f"{why}\n\n{report.longreprtext}"
+    if call.when == "teardown":
+        refused.clear()
     return report
-
-
-def _why(outer: OuterTransaction, call: pytest.CallInfo[None]) -> str | None:
-    return None if call.excinfo is None else explanation_of(call.excinfo.value, outer)
 
 
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:

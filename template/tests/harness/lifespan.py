@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from .databases import Databases, WorkerDatabase
+from .members import OF_LIFESPAN
 from .places import places
 from .redirect import Redirect
+from .seed import hand_on
 from .server import stop_run
 
 
@@ -61,6 +64,7 @@ class RunningApp:
 
     async def _run(self, started: asyncio.Event) -> None:
         is_startup = True
+        OF_LIFESPAN.set(True)
 
         async def receive() -> dict[str, str]:
             nonlocal is_startup
@@ -88,13 +92,24 @@ def _end_of(error: BaseException | None, root: Path) -> str:
 
 @pytest.fixture(scope="session")
 async def running_app(
-    event_loop_held: None, app: FastAPI, worker_database: str, redirect: Redirect, pytestconfig: pytest.Config
+    connection_held: None,
+    app: FastAPI,
+    worker_database: WorkerDatabase,
+    databases: Databases,
+    redirect: Redirect,
+    pytestconfig: pytest.Config,
 ) -> AsyncIterator[RunningApp]:
     """The application with its lifespan running, connected to this worker's database."""
     running = RunningApp(app, pytestconfig.rootpath)
+    redirect.shared.begin("seeding")
     try:
         await running.start()
+        wrong = await redirect.shared.end()
     except LifespanError as died:
         stop_run(pytestconfig, str(died))
+    if wrong:
+        stop_run(pytestconfig, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
+    if redirect.shared.transactions.has_written or redirect.has_connected_apart:
+        await hand_on(pytestconfig, databases, worker_database, redirect)
     yield running
     await running.stop()

@@ -4,9 +4,12 @@ AnyIO's plugin owns the loop. It closes the loop as soon as no async fixture or 
 holds it until the run ends; engines, pools and the application's own tasks can then live as long as the run.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
+from .redirect import Redirect
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +19,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-async def event_loop_held(anyio_backend: str) -> AsyncIterator[None]:
+async def event_loop_held(anyio_backend: str, redirect: Redirect) -> AsyncIterator[None]:
     """Keeps the loop open for the whole run; every session-scoped async fixture of the harness asks for it."""
+    redirect.shared.loop = asyncio.get_running_loop()
     # A generator: AnyIO gives back the loop when a fixture that returns is done, and with one that yields at its end.
     yield  # noqa: PT022

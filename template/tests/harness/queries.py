@@ -1,8 +1,9 @@
 """How many statements a block sends: `with queries.at_most(3):` finds the query in a loop (N+1), which no result shows.
 
-What SQLAlchemy sends while the block is open counts, whoever asked for it: the application, a task of its own, or the
-test itself. What begins and ends transactions and savepoints does not, so that a test counts the same with a database
-of its own. An `executemany` is one statement. SQLAlchemy is listened to only while a block is open.
+What SQLAlchemy sends while the block is open counts, whoever asked for it: the application, a task of a request, or the
+test itself; not what a task of the lifespan sends meanwhile. What begins and ends transactions and savepoints does not,
+so that a test counts the same with a database of its own. An `executemany` is one statement. SQLAlchemy is listened to
+only while a block is open.
 """
 
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+from .members import OF_LIFESPAN
 from .places import place_of_call
 
 CONTROL = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|SET (CONSTRAINTS|TRANSACTION))\b", re.I)
@@ -79,7 +81,7 @@ class Queries:
         def record(
             connection: Connection, cursor: object, sql: str, parameters: object, context: object, executemany: bool
         ) -> None:
-            if not controls_transaction(sql):
+            if not controls_transaction(sql) and not OF_LIFESPAN.get():
                 statements.append(Statement(" ".join(sql.split()), place_of_call(self._root)))
 
         # On the class: it reaches engines and connections that are there already, and those that the block makes.

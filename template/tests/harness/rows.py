@@ -1,54 +1,36 @@
-"""Guard: a savepoint test commits nothing for real, by whatever connection.
+"""Guard: in a savepoint test, every connection is part of the test's transaction.
 
-The test's own connection refuses every commit. Another one, of `engine`, of an engine that the application has made, or
-in a thread, would leave its rows to all tests after it: a commit there is refused too, if there is something to commit.
+One that cannot be, of a synchronous engine, another thread or another event loop, would not see the test's rows, and
+would leave its own to all tests after it. It is refused when it connects.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import Connection, Engine, event
 
 from .guards import Guard
-from .places import place_of_call
 from .redirect import REDIRECT
-from .refusals import OWN_DATABASE
-from .transaction import IsolationError
+from .refusals import OWN_DATABASE, IsolationError
+from .watch import Watch
 
-# NULL unless the transaction has written something.
-HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
-
-
-ITEM: list[pytest.Item] = []
-
-
-def _refuse(connection: Connection) -> None:
-    if not ITEM or not ITEM[0].config.stash[REDIRECT].is_of_test(connection):
-        return
-    if connection.exec_driver_sql(HAS_WRITTEN).scalar():
-        place = place_of_call(ITEM[0].config.rootpath)
-        where = f" ({place})" if place else ""
-        GUARD.fires(ITEM[0], f"a connection outside of the test's transaction would have committed{where}.")
-        raise IsolationError("a commit outside of the test's transaction would be real. " + OWN_DATABASE)
+WATCH = Watch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    event.listen(Engine, "commit", _refuse)
-    config.add_cleanup(lambda: event.remove(Engine, "commit", _refuse))
+    redirect = config.stash[REDIRECT]
 
+    def refuse(why: str) -> Exception | None:
+        if WATCH.is_on:
+            WATCH.fires(GUARD, why, "")
+        elif redirect.shared.transactions.mode == "test":
+            # The guard is off, or the test allows it.
+            return None
+        return IsolationError(f"{why} {OWN_DATABASE}")
 
-@contextmanager
-def _refusing(item: pytest.Item) -> Iterator[None]:
-    if item.get_closest_marker("own_database") is None:
-        ITEM.append(item)
-    yield
-    ITEM.clear()
+    redirect.other = refuse
 
 
 GUARD = Guard(
     "rows",
-    why="the rows stay, and whichever test comes next finds them.",
+    why="it would not see the test's rows, and its own would stay for whichever test comes next.",
     instead=OWN_DATABASE.partition(". ")[2],
-    call=_refusing,
+    fixtures=WATCH,
 )

@@ -101,12 +101,12 @@ def schema_of(config: pytest.Config) -> Schema | None:
 
 @pytest.fixture(scope="session")
 def worker_database(
-    postgres: Server, databases: Databases, template_database: str, redirect: Redirect
+    postgres: Server, databases: Databases, seeded_database: str, redirect: Redirect
 ) -> Iterator[WorkerDatabase]:
     """This worker's clone of the schema, where all its savepoint tests run, and where the process's connections go."""
-    name = databases.clone(template_database)
+    name = databases.clone(seeded_database)
     database = WorkerDatabase(name, postgres.url(name))
-    with redirect.to(database.url):
+    with redirect.to(database.url, is_shared=True):
         yield database
 
 

@@ -17,7 +17,6 @@ from _pytest.outcomes import OutcomeException
 
 from .guards import Guard
 from .places import is_of_project, places
-from .savepoint import OUTER_TRANSACTION
 
 # Seconds that a task has for ending by itself, once the test has returned.
 GRACE = 0.5
@@ -115,9 +114,7 @@ async def _look(item: pytest.Item, tasks: list[asyncio.Task[Any]], context: Cont
         if not task.cancelled() and (error := task.exception()) is not None:
             where = "".join(f"\n  {place}" for place in places(error, item.config.rootpath))
             TASKS.fires(item, f"{_name(task)} raised {type(error).__name__}, and nobody awaited it: {error}{where}")
-    # A task with a session open is refused by the rules of the test's transaction, which say more.
-    outer = item.stash.get(OUTER_TRANSACTION, None)
-    for task in pending - (outer.tasks_in_sessions() if outer else set()):
+    for task in pending:
         TASKS.fires(item, f"the test has ended, and {_name(task)} still runs{_where(task, item)}.")
         task.cancel()
     if pending:

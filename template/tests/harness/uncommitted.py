@@ -1,8 +1,10 @@
 """Guard: when a request is answered as done, what it has written is committed."""
 
+import asyncio
+
 from .guards import Guard
 from .handled import AT_ANSWER, Request
-from .sessions import changes, working
+from .sessions import Work, changes, working
 from .watch import Watch
 
 # They change nothing, by HTTP's own definition: what a session holds there is not meant to last.
@@ -17,10 +19,18 @@ def _look(request: Request) -> None:
     answered = f"{request} was answered with {request.status}"
     if request.lost:
         _fire(request, f"{answered}, and a session was closed without a commit: {_names(request.lost)} is lost.")
-    open_ = [(session, work) for session, work in working(request) if not work.is_settled]
+    open_ = [(session, work) for session, work in working(request) if not work.is_settled and not _goes_on(work)]
     still = {name for session, work in open_ for name in work.wrote | changes(session)}
     if still:
         _fire(request, f"{answered} before its session had committed what it wrote: {_names(still)}.")
+
+
+def _goes_on(work: Work) -> bool:
+    """Whether a task of the application's own is in the middle of it, which nobody has been told is done."""
+    if work.task is None or work.task.done() or work.task is asyncio.current_task():
+        return False
+    code = getattr(work.task.get_coro(), "cr_code", None)
+    return code is not None and WATCH.is_of_project(code.co_filename)
 
 
 def _fire(request: Request, what: str) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from .guards import Guard
+from .places import is_of_project
 
 
 class Watch:
@@ -28,6 +30,10 @@ class Watch:
     def is_on(self) -> bool:
         """Whether there is a test to look at."""
         return self._item is not None
+
+    def is_of_project(self, file: str) -> bool:
+        """Whether a source file is the project's own."""
+        return self._item is not None and is_of_project(Path(file), self._item.config.rootpath)
 
     def fires(self, guard: Guard, what: str, allow: str) -> None:
         """Fail the test, unless its marks allow this, or this has been said."""

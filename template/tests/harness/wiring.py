@@ -1,4 +1,4 @@
-"""What the harness has to be told about the application: three fixtures that `tests/conftest.py` overrides.
+"""What the harness has to be told about the application: fixtures that `tests/conftest.py` overrides.
 
 A wiring fixture that is missing fails the tests that need it, with the lines to write.
 """
@@ -6,16 +6,12 @@ A wiring fixture that is missing fails the tests that need it, with the lines to
 from typing import NoReturn
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 APP = """\
 @pytest.fixture(scope="session")
 def app() -> FastAPI:
     return create_app(Settings(...))"""
-
-SESSION_FACTORY = """\
-@pytest.fixture(scope="session")
-def session_factory(running_app: RunningApp) -> async_sessionmaker[AsyncSession]:
-    return running_app.state["session_factory"]"""
 
 METADATA = """\
 @pytest.fixture(scope="session")
@@ -34,9 +30,9 @@ def app() -> object:
 
 
 @pytest.fixture(scope="session")
-def session_factory() -> object:
-    """The `async_sessionmaker` that the application itself uses."""
-    _missing("session_factory", SESSION_FACTORY)
+def session_factory(application_engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Makes sessions of the application's engine, for code that is no route; a project may define its own."""
+    return async_sessionmaker(application_engine, expire_on_commit=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """What a savepoint test cannot hold: each of these fails, with the words that `../test_savepoint.py` expects."""
 
 import asyncio
-import contextlib
 
 import pytest
 from httpx import AsyncClient
 from sample.models import User
-from sqlalchemy import insert, text
+from sqlalchemy import create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -22,16 +21,6 @@ async def test_gathered_requests_whose_errors_are_swallowed(client: AsyncClient)
         *[client.post("/users", json={"email": f"user{number}@example.com"}) for number in range(4)],
         return_exceptions=True,
     )
-
-
-async def test_sessions_out_of_order(session_factory: SessionFactory) -> None:
-    async with session_factory() as first, session_factory() as second:
-        first.add(User(email="first@example.com"))
-        await first.flush()
-        second.add(User(email="second@example.com"))
-        await second.flush()
-        await first.commit()
-        await second.commit()
 
 
 async def test_flush_inside_a_session_of_the_application(
@@ -51,39 +40,6 @@ async def test_insert_inside_a_session_of_the_application(
         session.add(User(email="first@example.com"))
         await session.flush()
         await db_session.execute(insert(User).values(email="second@example.com"))
-
-
-async def test_commit_after_a_failed_flush(client: AsyncClient, db_session: AsyncSession) -> None:
-    db_session.add(User(email="ada@example.com"))
-    await db_session.commit()
-    db_session.add(User(email="ada@example.com"))
-    with pytest.raises(IntegrityError):
-        await db_session.flush()
-
-    await client.post("/users", json={"email": "leaked@example.com"})
-
-
-async def test_commit_after_a_rollback_of_the_tests_session(client: AsyncClient, db_session: AsyncSession) -> None:
-    await db_session.rollback()
-
-    await client.post("/users", json={"email": "leaked@example.com"})
-
-
-async def test_rollback_of_the_tests_session_whose_error_is_swallowed(
-    session_factory: SessionFactory, db_session: AsyncSession
-) -> None:
-    await db_session.rollback()
-
-    with contextlib.suppress(Exception):
-        async with session_factory() as session:
-            session.add(User(email="leaked@example.com"))
-            await session.commit()
-
-
-async def test_commit_of_the_connection_itself(db_session: AsyncSession) -> None:
-    connection = await db_session.connection()
-
-    await connection.commit()
 
 
 async def test_deferred_constraint(session_factory: SessionFactory) -> None:
@@ -116,26 +72,6 @@ async def test_a_commit_inside_a_session_that_is_rolled_back(session_factory: Se
         await session.rollback()
 
 
-async def test_reading_after_a_statement_that_was_cancelled(
-    session_factory: SessionFactory, db_session: AsyncSession
-) -> None:
-    with pytest.raises(TimeoutError):
-        async with session_factory() as session, asyncio.timeout(0.1):
-            await session.execute(text("SELECT pg_sleep(60)"))
-
-    await db_session.execute(text("SELECT 1"))
-
-
-async def test_a_task_group_of_sessions(session_factory: SessionFactory) -> None:
-    async def read() -> None:
-        async with session_factory() as session:
-            await session.execute(text("SELECT pg_sleep(60)"))
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(read())
-        group.create_task(read())
-
-
 async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:
     db_session.add(User(email="ada@example.com"))
     await db_session.commit()
@@ -150,6 +86,81 @@ async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:
 async def test_another_isolation_level(session_factory: SessionFactory) -> None:
     async with session_factory() as session:
         await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        await session.execute(text("SELECT 1"))
+
+
+async def test_a_task_group_of_sessions_that_write(session_factory: SessionFactory) -> None:
+    async def write(number: int) -> None:
+        async with session_factory() as session:
+            session.add(User(email=f"user{number}@example.com"))
+            await session.flush()
+            await session.commit()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write(1))
+        group.create_task(write(2))
+
+
+async def test_a_commit_as_sql(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        session.add(User(email="ada@example.com"))
+        await session.flush()
+        await session.execute(text("COMMIT"))
+
+
+async def test_a_commit_by_the_driver(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        session.add(User(email="ada@example.com"))
+        await session.flush()
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        await driver.execute("COMMIT")
+
+
+async def test_a_session_that_is_left_open(session_factory: SessionFactory) -> None:
+    session = session_factory()
+    await session.execute(text("SELECT 1"))
+    globals()["kept"] = session
+
+
+async def test_an_error_that_is_swallowed(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        with pytest.raises(IntegrityError):
+            await session.execute(insert(User), [{"email": "ada@example.com"}, {"email": "ada@example.com"}])
+        await session.commit()
+
+
+async def test_an_error_that_is_swallowed_while_another_session_writes(session_factory: SessionFactory) -> None:
+    async with session_factory() as session, session_factory() as log:
+        with pytest.raises(IntegrityError):
+            await session.execute(insert(User), [{"email": "ada@example.com"}, {"email": "ada@example.com"}])
+        log.add(User(email="log@example.com"))
+        await log.commit()
+        await session.commit()
+
+
+async def test_a_synchronous_engine(client: AsyncClient) -> None:
+    engine = create_engine("postgresql+psycopg://somebody@nowhere/db")
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def test_another_event_loop(db_session: AsyncSession) -> None:
+    async def command() -> None:
+        engine = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    asyncio.run(command())
+
+
+@pytest.fixture(scope="module")
+async def of_module(anyio_backend: str, session_factory: SessionFactory) -> None:
+    async with session_factory.begin() as session:
+        session.add(User(email="module@example.com"))
+
+
+async def test_a_fixture_of_a_wider_scope_writes(of_module: None, client: AsyncClient) -> None:
+    pass
 
 
 @pytest.mark.own_database

@@ -222,9 +222,9 @@ async def test_a_statement_that_aborted_the_transaction_is_not_blamed_twice(db_s
 
 async def test_another_engine_goes_to_this_workers_database(client: AsyncClient, engine: AsyncEngine) -> None:
     """Not even the driver's own spelling of an address gets through."""
+    options = {"ssl": False, "target_session_attrs": "standby"} if "asyncpg" in engine.url.drivername else {}
     elsewhere = create_async_engine(
-        "postgresql+asyncpg://somebody:secret@db.invalid:6543/production",
-        connect_args={"ssl": False, "target_session_attrs": "standby"},
+        f"{engine.url.drivername}://somebody:secret@db.invalid:6543/production", connect_args=options
     )
     async with elsewhere.connect() as connection:
         name = await connection.scalar(select(func.current_database()))
@@ -235,9 +235,9 @@ async def test_another_engine_goes_to_this_workers_database(client: AsyncClient,
 
 
 @pytest.fixture
-async def replica(running_app: RunningApp) -> AsyncEngine:
+async def replica(running_app: RunningApp, application_engine: AsyncEngine) -> AsyncEngine:
     """A second engine of the application's, as for a replica; it outlives the test that makes it."""
-    engine = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+    engine = create_async_engine(f"{application_engine.url.drivername}://somebody@nowhere/db")
     replica: AsyncEngine = running_app.state.setdefault("replica", engine)
     return replica
 
@@ -291,6 +291,69 @@ async def test_a_real_commit_is_seen_by_another_connection(
 
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(User)) == 1
+
+
+async def test_sessions_out_of_order(session_factory: SessionFactory) -> None:
+    async with session_factory() as first, session_factory() as second:
+        first.add(User(email="first@example.com"))
+        await first.flush()
+        second.add(User(email="second@example.com"))
+        await second.flush()
+        await first.commit()
+        await second.commit()
+
+
+async def test_commit_after_a_failed_flush(client: AsyncClient, db_session: AsyncSession) -> None:
+    db_session.add(User(email="ada@example.com"))
+    await db_session.commit()
+    db_session.add(User(email="ada@example.com"))
+    with pytest.raises(IntegrityError):
+        await db_session.flush()
+
+    await client.post("/users", json={"email": "kept@example.com"})
+
+
+async def test_commit_after_a_rollback_of_the_tests_session(client: AsyncClient, db_session: AsyncSession) -> None:
+    await db_session.rollback()
+
+    await client.post("/users", json={"email": "kept@example.com"})
+
+
+async def test_rollback_of_the_tests_session_whose_error_is_swallowed(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    await db_session.rollback()
+
+    with contextlib.suppress(Exception):
+        async with session_factory() as session:
+            session.add(User(email="kept@example.com"))
+            await session.commit()
+
+
+async def test_a_commit_of_the_connection_itself(db_session: AsyncSession) -> None:
+    connection = await db_session.connection()
+
+    await connection.commit()
+
+
+async def test_reading_after_a_statement_that_was_cancelled(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with session_factory() as session, asyncio.timeout(0.1):
+            await session.execute(text("SELECT pg_sleep(60)"))
+
+    await db_session.execute(text("SELECT 1"))
+
+
+async def test_a_task_group_of_sessions_that_read(session_factory: SessionFactory) -> None:
+    async def read() -> None:
+        async with session_factory() as session:
+            await session.execute(text("SELECT pg_sleep(0)"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        group.create_task(read())
 
 
 async def test_nothing_is_left_by_any_of_them(db_session: AsyncSession) -> None:

@@ -111,9 +111,9 @@ def _fail_if(lines: list[str], heading: str, what_to_do: str) -> None:
         pytest.fail("\n".join([heading, *lines, what_to_do]), pytrace=False)
 
 
+@pytest.mark.own_database
 def test_alembic_connects_by_itself(
     migrations: Migrations,
-    worker_database: WorkerDatabase,
     pytestconfig: pytest.Config,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

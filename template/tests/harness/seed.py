@@ -1,0 +1,82 @@
+"""Rows that every test of a run begins with: written once by each worker, and cloned with the schema.
+
+A project that has such rows overrides the fixture `seed_data`. What the lifespan commits while it starts, a first admin
+for example, is there too: `running_app` hands it on. Both are in every test, with a database of its own or without.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from .databases import Databases, WorkerDatabase
+from .own_database import CLONES, close_idle
+from .places import places
+from .postgres.server import Server
+from .raw_connection import installed_driver
+from .redirect import Redirect
+from .server import stop_run
+
+SeedData = Callable[[AsyncSession], Awaitable[None]]
+
+
+async def hand_on(
+    config: pytest.Config, databases: Databases, worker_database: WorkerDatabase, redirect: Redirect
+) -> None:
+    """Let tests with a database of their own have what the lifespan has written to this worker's."""
+    # Nobody may be connected to what is copied.
+    await redirect.shared.close()
+    for pool, is_async in redirect.new_pools():
+        await close_idle(pool, is_async=is_async)
+    try:
+        databases.source = databases.clone(worker_database.name)
+    except psycopg.errors.ObjectInUse:
+        stop_run(
+            config,
+            "the lifespan writes to the database while it starts, and keeps a connection of its own, so that its rows "
+            "cannot be copied for each test. Let fixture `seed_data` write them.",
+        )
+    if (clones := config.stash.get(CLONES, None)) is not None:
+        clones.use(databases.source)
+
+
+@pytest.fixture(scope="session")
+def seed_data() -> SeedData | None:
+    """What writes the rows that every test is to have: an async function that is given a session; None without any."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def seeded_database(
+    pytestconfig: pytest.Config,
+    postgres: Server,
+    databases: Databases,
+    template_database: str,
+    redirect: Redirect,
+    seed_data: SeedData | None,
+) -> str:
+    """The name of the database that tests get copies of: the schema, and the rows of `seed_data`."""
+    if seed_data is None:
+        databases.source = template_database
+        return template_database
+    databases.source = name = databases.clone(template_database)
+    engine = create_async_engine(postgres.url(name, installed_driver()), poolclass=NullPool)
+    redirect.exempt(engine)
+
+    async def write() -> None:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            await seed_data(session)
+            await session.commit()
+
+    try:
+        # In a thread, since the tests' own event loop may run here.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, write()).result()
+    except Exception as error:
+        where = "".join(f"{place}: " for place in places(error, pytestconfig.rootpath)[-1:])
+        stop_run(pytestconfig, f"seed_data: {where}{type(error).__name__}: {error}")
+    return name

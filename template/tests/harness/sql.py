@@ -1,0 +1,57 @@
+"""What a statement does to its transaction, as its text tells: read, write, or begin and end something.
+
+A function may write whatever the SELECT that calls it looks like: it is taken for a read.
+"""
+
+import re
+from enum import Enum, auto
+from functools import lru_cache
+
+COMMENTS = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|\()*", re.S)
+READS = {"select", "show", "values", "table", "explain", "fetch", "move", "close", "declare", "listen", "unlisten"}
+# EXPLAIN ANALYZE executes, and so does what stands in a CTE.
+WRITES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into|analyze)\b", re.I)
+LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|\bfor\s+key\s+share\b", re.I)
+DDL = {"create", "alter", "drop", "truncate", "grant", "revoke", "comment", "reindex", "refresh", "do", "call"}
+ENDS = {"commit", "end", "abort", "begin", "start", "prepare"}
+
+
+class Kind(Enum):
+    """What a statement does."""
+
+    READ = auto()
+    WRITE = auto()
+    DDL = auto()
+    SAVEPOINT = auto()
+    RELEASE = auto()
+    ROLLBACK_TO = auto()
+    # BEGIN, COMMIT or ROLLBACK.
+    TRANSACTION = auto()
+
+
+@lru_cache(4096)
+def kind_of(statement: str) -> Kind:
+    """What a statement does, by its first words."""
+    begin = COMMENTS.match(statement)
+    text = statement[begin.end() if begin else 0 :]
+    first, _, rest = text[:60].lower().partition(" ")
+    first, following = first.strip(" \n\t;"), rest.split()
+    match first:
+        case "savepoint":
+            return Kind.SAVEPOINT
+        case "release":
+            return Kind.RELEASE
+        case "rollback":
+            return Kind.ROLLBACK_TO if "to" in following else Kind.TRANSACTION
+        case "prepare":
+            return Kind.TRANSACTION if following[:1] == ["transaction"] else Kind.READ
+        case "set":
+            return Kind.READ
+        case _ if first in ENDS:
+            return Kind.TRANSACTION
+        case _ if first in DDL:
+            return Kind.DDL
+        case _ if first in READS or first == "with":
+            # The words of FOR UPDATE are not those of an UPDATE.
+            return Kind.WRITE if WRITES.search(LOCKS.sub("", text)) else Kind.READ
+    return Kind.WRITE
