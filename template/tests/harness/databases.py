@@ -156,4 +156,4 @@ class Databases:
         return None
 
     def _mark_as_used(self, name: str, more: str = "") -> None:
-        self._maintenance.run(f"COMMENT ON DATABASE {{}} IS '{last_used()}{more}'", name)
+        self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'{last_used()}{more}'", name)

@@ -112,4 +112,4 @@ class Maintenance:
 
     def _mark(self, name: str) -> None:
         # CREATE DATABASE copies neither comments nor settings. Both in one round trip.
-        self.run(f"COMMENT ON DATABASE {{}} IS '{OF_RUN}'; ALTER DATABASE {{}} SET timezone TO 'UTC'", name, name)
+        self.run("COMMENT ON DATABASE {} IS " + f"'{OF_RUN}'; ALTER DATABASE " + "{} SET timezone TO 'UTC'", name, name)

@@ -15,7 +15,7 @@ MARK = "Savepoint test harness; "
 OF_RUN = MARK + "dropped when its run is over"
 
 # In group 1 the lock that a run holds as long as it uses the database.
-FORMS = [re.compile(rf"({TEMPLATE_PREFIX}[0-9a-f]{{16}})"), re.compile(rf"({PREFIX}[0-9a-f]{{8}}_.+)_[0-9]+")]
+FORMS = [re.compile(r"(savepoint_template_[0-9a-f]{16})"), re.compile(r"(savepoint_[0-9a-f]{8}_.+)_[0-9]+")]
 LAST_USED = re.compile(r"last used (\d{4}-\d\d-\d\d)")
 WEEK = timedelta(days=7)
 

@@ -1,12 +1,13 @@
-"""No other database: every SQLAlchemy connection of the test process goes to the test's own database.
+"""No other database: every connection of the test process to a PostgreSQL goes to the test's own database.
 
 An application opens connections in more places than its `get_db`: a lifespan, a health check, a script with an
-engine of its own and whatever URL a `.env` file names. A `do_connect` listener on the class `Engine` sees them all,
-those of engines made before it too. It keeps the driver and its options, replaces the address, and refuses while
-there is no database.
+engine of its own and whatever URL a `.env` file names. A `do_connect` listener on the class `Engine` sees those of
+SQLAlchemy's engines, made before it or after; `drivers` sees `creator=` and what is asked of a driver by hand. The
+driver and its options are kept, the address is replaced, and without a database the connection is refused. What
+neither of them sees is asked for the name of its database when a pool gets it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -15,12 +16,15 @@ import pytest
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import Pool
 
-# Everything that says where to connect, as whom, and how to trust it, in the words of asyncpg, psycopg, psycopg2
-# and pg8000.
-ADDRESS = {"dsn", "host", "hostaddr", "port", "user", "password", "passfile", "passwd", "database", "dbname", "service"}
-ADDRESS |= {"unix_sock", "options", "target_session_attrs", "ssl", "ssl_context", "sslmode", "sslrootcert", "sslcert"}
-ADDRESS |= {"sslkey", "direct_tls", "gssencmode", "channel_binding"}
+from . import driver_pools
+from .backstop import Backstop
+from .drivers import ADDRESS, APPLICATION, ASKED_BY, HARNESS, Connect, Patches, address, is_in_pool, options_of
+from .places import HARNESS as FOLDER
+from .places import place_of_call
+from .refusals import NO_DATABASE
+from .transaction import IsolationError
 
 
 class NoTestDatabaseError(Exception):
@@ -28,13 +32,47 @@ class NoTestDatabaseError(Exception):
 
 
 class Redirect:
-    """Where connections of this process go: the database of the test that runs, or nowhere."""
+    """Where connections of this process go: the database of the test that runs, or nowhere.
+
+    Attributes:
+        raw_refusal: why a connection by hand would be wrong now; None if it goes to the test's database.
+        pooled: what becomes of a connection that a pool of SQLAlchemy's asks a driver for, as `drivers.Policy.ask`.
+        root: the project's folder.
+    """
 
     def __init__(self) -> None:
+        self.raw_refusal: str | None = None
+        self.pooled = self.redirected
+        self.root = FOLDER.parents[1]
         self._database: URL | None = None
+        self._patches = Patches()
+        self._backstop = Backstop(self)
         self._harness_dialects: WeakSet[Dialect] = WeakSet()
         self._tests_dialects: WeakSet[Dialect] = WeakSet()
         self._engines: WeakSet[Engine] = WeakSet()
+        self._listeners: list[tuple[Any, str, Callable[..., None]]] = [
+            (Engine, "do_connect", self.do_connect),
+            (Engine, "engine_connect", self.engine_connect),
+            (Pool, "connect", self._backstop.connect),
+        ]
+        self._is_listening = False
+
+    def listen(self) -> None:
+        """Hear of all connections from now on."""
+        if not self._is_listening:
+            self._is_listening = True
+            for target, name, function in self._listeners:
+                event.listen(target, name, function)
+            self._patches.apply(self)
+            driver_pools.apply(self._patches.replace, self)
+
+    def stop(self) -> None:
+        """Hear of none any more."""
+        if self._is_listening:
+            self._is_listening = False
+            self._patches.undo()
+            for target, name, function in self._listeners:
+                event.remove(target, name, function)
 
     @contextmanager
     def to(self, database: URL) -> Iterator[None]:
@@ -44,6 +82,15 @@ class Redirect:
             yield
         finally:
             self._database = before
+
+    @contextmanager
+    def refusing(self, refusal: str | None) -> Iterator[None]:
+        """Refuse connections by hand until the block ends, or let them through; then as before."""
+        before, self.raw_refusal = self.raw_refusal, refusal
+        try:
+            yield
+        finally:
+            self.raw_refusal = before
 
     def exempt(self, engine: AsyncEngine, *, of_tests: bool = False) -> None:
         """Let one of the harness's own engines connect to the address it was made with; `of_tests`, if tests get it."""
@@ -70,35 +117,73 @@ class Redirect:
 
     def do_connect(self, dialect: Dialect, record: object, args: list[Any], options: dict[str, Any]) -> None:
         """Listen to SQLAlchemy's event of that name; databases other than PostgreSQL are left alone."""
-        if dialect.name != "postgresql" or dialect in self._harness_dialects:
+        if dialect.name != "postgresql":
             return
+        is_of_harness = dialect in self._harness_dialects
+        if dialect.driver in self._patches.drivers:
+            options[ASKED_BY] = HARNESS if is_of_harness else APPLICATION
+        if not is_of_harness:
+            own_args, own_options = address(self.database(), dialect.driver)
+            args[:] = own_args
+            for name in ADDRESS & options.keys():
+                del options[name]
+            options.update(own_options)
+
+    def ask(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Decide about a connection that a driver is asked for, as `drivers.Policy` says."""
+        asked_by = options.pop(ASKED_BY, None)
+        if asked_by == HARNESS:
+            return connect(*arguments, **options)
+        if asked_by == APPLICATION or is_in_pool():
+            return self.pooled(driver, connect, arguments, options)
+        self.refuse_by_hand(driver)
+        return self.redirected(driver, connect, arguments, options)
+
+    def see(self, connection: Any) -> None:
+        """Hear of the connection that came of it."""
+        self._backstop.pass_over(connection)
+
+    def redirected(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Connect to the test's database, whatever address the caller wanted."""
+        own_arguments, own_options = address(self.database(), driver)
+        return connect(*own_arguments, **options_of(driver, arguments, options), **own_options)
+
+    def refuse_by_hand(self, driver: str) -> None:
+        """Raise if nobody but SQLAlchemy may have a connection now."""
+        if self.raw_refusal is not None:
+            raise IsolationError(f"{driver} was asked for a connection by hand{self.place()}. {self.raw_refusal}")
+        self.database()
+
+    def database(self) -> URL:
+        """The database of the test that runs; raises `NoTestDatabaseError` without one."""
         if self._database is None:
-            raise NoTestDatabaseError(
-                "a connection to PostgreSQL was asked for, and no test database is in use. In a test, ask for "
-                "`client`, `db_session` or `engine`; code that connects when imported has to wait for the lifespan."
-            )
-        address = self._database.set(drivername=f"postgresql+{dialect.driver}")
-        own_args, own_options = dialect.create_connect_args(address)
-        args[:] = own_args
-        for name in ADDRESS & options.keys():
-            del options[name]
-        options.update(own_options)
+            raise NoTestDatabaseError(NO_DATABASE.format(self.place()))
+        return self._database
+
+    def is_current(self, name: str) -> bool:
+        """Whether a database is the one where connections go."""
+        return self._database is not None and self._database.database == name
+
+    def place(self) -> str:
+        """Where in the project this was called from, in brackets after a space; "" if that is not known."""
+        place = place_of_call(self.root)
+        return f" ({place})" if place else ""
 
 
+# Of the process, since it listens before there is a run.
+OF_PROCESS = Redirect()
 REDIRECT = pytest.StashKey[Redirect]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REDIRECT] = redirect = Redirect()
-    event.listen(Engine, "do_connect", redirect.do_connect)
-    event.listen(Engine, "engine_connect", redirect.engine_connect)
+    config.stash[REDIRECT] = OF_PROCESS
+    OF_PROCESS.root = config.rootpath
+    OF_PROCESS.listen()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    redirect = config.stash[REDIRECT]
-    event.remove(Engine, "do_connect", redirect.do_connect)
-    event.remove(Engine, "engine_connect", redirect.engine_connect)
+    OF_PROCESS.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,3 +10,13 @@ HAS_ENDED = (
     "or a flush of db_session that failed. Wrap what is expected to fail, inside `pytest.raises`, in "
     "`async with db_session.begin_nested():`."
 )
+
+NO_DATABASE = (
+    "a connection to PostgreSQL was asked for{}, and no test database is in use. In a test, ask for "
+    "`client`, `db_session` or `engine`; code that connects when it is imported has to wait for the lifespan."
+)
+
+BY_HAND = (
+    "It would be outside of the test's transaction: it would not see the test's rows, and its commits would be real. "
+    "Mark the test with @pytest.mark.own_database: it then runs on a database of its own, and so is the connection."
+)
