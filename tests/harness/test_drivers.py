@@ -293,6 +293,24 @@ def test_a_full_pool_gives_a_savepoint_test_nothing(redirect: Redirect, server: 
         asyncio.run(ask())
 
 
+def test_a_pool_may_fill_itself_while_a_savepoint_test_runs(redirect: Redirect, server: Server, databases: str) -> None:
+    """As one does that the lifespan has just opened; refused, it would try again later and later."""
+
+    async def ask() -> list[str]:
+        pool = psycopg_pool.ConnectionPool(databases, min_size=1, open=False)
+        with redirect.refusing("It would be outside."):
+            pool.open(wait=True, timeout=10)
+            of_asyncpg = await asyncpg.create_pool(databases, min_size=1)
+        with pool.connection() as connection:
+            names = [_first(connection), await of_asyncpg.fetchval(NAME)]
+        pool.close()
+        await of_asyncpg.close()
+        return names
+
+    with redirect.to(server.url(TESTS)):
+        assert asyncio.run(ask()) == [TESTS, TESTS]
+
+
 def test_the_harness_goes_where_it_was_told(redirect: Redirect, server: Server) -> None:
     with redirect.to(server.url(TESTS)), redirect.refusing("No."), server.connect(NEXT) as connection:
         assert connection.info.dbname == NEXT

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from inspect import iscoroutinefunction
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import URL
@@ -29,6 +29,9 @@ ADDRESS |= {"sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version
 # An option by which `redirect` says of a connection of SQLAlchemy's what is to become of it.
 HARNESS, APPLICATION = "harness", "application"
 ASKED_BY = "savepoint_asked_by"
+
+# They fill themselves when they like; what they hand out is `driver_pools`' to say.
+POOLS = ("asyncpg.pool", "psycopg_pool", "psycopg2.pool")
 
 Connect = Callable[..., Any]
 
@@ -74,17 +77,19 @@ def options_of(driver: str, arguments: tuple[Any, ...], options: dict[str, Any])
     return {name: value for name, value in {**in_text, **given}.items() if name not in ADDRESS}
 
 
-def is_in_pool() -> bool:
-    """Whether SQLAlchemy's pool asks, by `creator=` or `async_creator=` of an engine."""
-    # A coroutine that a pool waits for runs below `greenlet_spawn`; the pool's own frames are in another greenlet.
+def pool_that_asks() -> Literal["sqlalchemy", "driver"] | None:
+    """Whose pool a connection is for: SQLAlchemy's, by `creator=` or `async_creator=`, or one of the driver's own."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
+        if module.startswith(POOLS):
+            return "driver"
+        # A coroutine that SQLAlchemy's pool waits for runs below `greenlet_spawn`; the pool is in another greenlet.
         waits = frame.f_code.co_name == "greenlet_spawn" and module.startswith("sqlalchemy.")
         if waits or module.startswith("sqlalchemy.pool"):
-            return True
+            return "sqlalchemy"
         frame = frame.f_back
-    return False
+    return None
 
 
 class Patches:

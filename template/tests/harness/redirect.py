@@ -20,7 +20,7 @@ from sqlalchemy.pool import Pool
 
 from . import driver_pools
 from .backstop import Backstop
-from .drivers import ADDRESS, APPLICATION, ASKED_BY, HARNESS, Connect, Patches, address, is_in_pool, options_of
+from .drivers import ADDRESS, APPLICATION, ASKED_BY, HARNESS, Connect, Patches, address, options_of, pool_that_asks
 from .places import HARNESS as FOLDER
 from .places import place_of_call
 from .refusals import NO_DATABASE
@@ -134,9 +134,11 @@ class Redirect:
         asked_by = options.pop(ASKED_BY, None)
         if asked_by == HARNESS:
             return connect(*arguments, **options)
-        if asked_by == APPLICATION or is_in_pool():
+        pool = "sqlalchemy" if asked_by == APPLICATION else pool_that_asks()
+        if pool == "sqlalchemy":
             return self.pooled(driver, connect, arguments, options)
-        self.refuse_by_hand(driver)
+        if pool is None:
+            self.refuse_by_hand(driver)
         return self.redirected(driver, connect, arguments, options)
 
     def see(self, connection: Any) -> None:
