@@ -105,6 +105,42 @@ async def test_savepoint(client: AsyncClient) -> None:
 """
 
 
+WITH_A_LISTENER = """
+import asyncpg
+import pytest
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sample.jobs import DSN
+from sample.main import create_app
+from sample.settings import Settings
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> FastAPI:
+    app = create_app(settings)
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[object]:
+        async with inner(app) as state:
+            listening = await asyncpg.connect(DSN)
+            await listening.add_listener("jobs", lambda *_: None)
+            yield state
+            await listening.close()
+            await (await asyncpg.connect(DSN)).close()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+def test_in_its_middle(anyio_backend: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("running_app")
+
+async def test_a_user(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+"""
+
+
 def precious(sample: Sample, server: Server) -> None:
     """A developer's database on the same server, which the code of the project names."""
     with server.connect() as connection:
@@ -145,4 +181,14 @@ def test_a_pool_of_the_lifespan(sample: Sample, server: Server, url: str) -> Non
 
     assert "1 failed, 3 passed" in outcome.output, outcome.output
     assert "IsolationError: asyncpg was asked for a connection by hand (tests/test_a.py:" in outcome.output
+    assert rows(server) == (5,)
+
+
+def test_a_connection_of_the_lifespan(sample: Sample, server: Server, url: str) -> None:
+    precious(sample, server)
+    sample.write("tests/test_a.py", WITH_A_LISTENER)
+
+    outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=url)
+
+    assert "2 passed" in outcome.output, outcome.output
     assert rows(server) == (5,)

@@ -1,22 +1,15 @@
 """Connections by hand in a savepoint test are refused, since they would be outside of its transaction.
 
-A test with a database of its own has them there, and so has what tests share, on the worker's database.
+A test with a database of its own has them there. Fixtures of a wider scope are set up before this, and end after it:
+theirs go to the worker's database.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 
 import pytest
 
 from .redirect import OF_PROCESS
 from .refusals import BY_HAND
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
-    """What tests share may connect by hand: it is set up in a test, and is no part of it."""
-    with nullcontext() if fixturedef.scope == "function" else OF_PROCESS.refusing(None):
-        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,9 @@ async def running_app(
     """The application with its lifespan running, connected to this worker's database."""
     running = RunningApp(app, pytestconfig.rootpath)
     try:
-        await running.start()
+        # A test may ask for it in its middle, by `getfixturevalue`.
+        with redirect.refusing(None):
+            await running.start()
     except LifespanError as died:
         stop_run(pytestconfig, str(died))
     yield running
