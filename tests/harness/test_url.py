@@ -2,10 +2,10 @@
 
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from harness.databases import Databases
+from harness.marked import MARK, OF_RUN, last_used
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
@@ -135,17 +135,24 @@ def databases(server: Server) -> set[str]:
 
 def test_a_schema_that_was_not_used_for_a_week_is_swept(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
+    old, young, of_an_older_harness = (f"savepoint_template_{letter * 16}" for letter in "abc")
     with server.connect() as connection:
-        for name, day in (("old", "2020-01-01"), ("young", datetime.now(UTC).date())):
-            connection.execute(f"CREATE DATABASE savepoint_template_{name}".encode())
-            connection.execute(f"COMMENT ON DATABASE savepoint_template_{name} IS 'last used {day}'".encode())
+        for name, comment in (
+            (old, f"{MARK}last used 2020-01-01"),
+            (young, last_used()),
+            (of_an_older_harness, "last used 2020-01-01"),
+        ):
+            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"COMMENT ON DATABASE {name} IS '{comment}'".encode())
 
-    sample.pytest(TEST_DATABASE_URL=url)
+    outcome = sample.pytest(TEST_DATABASE_URL=url)
 
-    assert "savepoint_template_old" not in databases(server)
-    assert "savepoint_template_young" in databases(server)
+    assert old not in databases(server)
+    assert databases(server) >= {young, of_an_older_harness}
+    assert f"1 without the harness's comment ({of_an_older_harness})" in outcome.output
     with server.connect() as connection:
-        connection.execute("DROP DATABASE savepoint_template_young")
+        connection.execute(f"DROP DATABASE {young}".encode())
+        connection.execute(f"DROP DATABASE {of_an_older_harness}".encode())
 
 
 def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: str) -> None:
@@ -170,18 +177,19 @@ def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: s
 def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
     with server.connect() as connection:
-        connection.execute("CREATE DATABASE savepoint_template_unfinished")
+        connection.execute("CREATE DATABASE savepoint_template_0123456789abcdef")
+        connection.execute(f"COMMENT ON DATABASE savepoint_template_0123456789abcdef IS '{OF_RUN}'".encode())
 
     outcome = sample.pytest(TEST_DATABASE_URL=url)
 
     assert "2 passed" in outcome.output, outcome.output
     with server.connect() as connection:
-        query = "SELECT count(*) FROM pg_database WHERE datname = 'savepoint_template_unfinished'"
+        query = "SELECT count(*) FROM pg_database WHERE datname = 'savepoint_template_0123456789abcdef'"
         assert connection.execute(query).fetchone() == (0,)
 
 
 def test_a_worker_drops_what_is_its_own(server: Server) -> None:
-    first, tenth = Databases(server, "abcd_gw1"), Databases(server, "abcd_gw10")
+    first, tenth = Databases(server, "0123abcd_gw1"), Databases(server, "0123abcd_gw10")
     tenth.create_empty()
     # As on a server that outlives the run.
     first.server = replace(server, rung="url")
@@ -190,9 +198,9 @@ def test_a_worker_drops_what_is_its_own(server: Server) -> None:
     first.close()
 
     with server.connect() as connection:
-        query = "SELECT datname FROM pg_database WHERE starts_with(datname, 'savepoint_abcd')"
-        assert connection.execute(query).fetchall() == [("savepoint_abcd_gw10_1",)]
-    tenth.drop("savepoint_abcd_gw10_1")
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, 'savepoint_0123abcd')"
+        assert connection.execute(query).fetchall() == [("savepoint_0123abcd_gw10_1",)]
+    tenth.drop("savepoint_0123abcd_gw10_1")
     tenth.close()
 
 

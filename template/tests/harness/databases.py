@@ -1,23 +1,22 @@
-"""Databases on the test server: made, cloned, dropped, and swept; only those whose names begin with `savepoint_`.
+"""Databases on the test server: made, cloned, dropped, and swept; only those that `marked` says are the harness's.
 
 A run holds an advisory lock for each of its workers, in database `postgres` (advisory locks are per database). A
-database whose worker holds no lock belongs to a run that is over, and the next run on that server drops it. Template
-databases say when they were last used, and stay for a week.
+database whose worker holds no lock belongs to a run that is over, and the next run of the same role on that server
+drops it. Template databases say when they were last used, and stay for a week. What a run that was killed between
+CREATE DATABASE and COMMENT leaves has no mark, and stays until somebody drops it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 from sqlalchemy import URL
 
-from .maintenance import PREFIX, TEMPLATE_PREFIX, Maintenance
+from .maintenance import Maintenance
+from .marked import PREFIX, NotOursError, last_used, lock_of, passed_over
 from .postgres.server import Server
-
-WEEK = timedelta(days=7)
-TEMPLATE = "SELECT datistemplate, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
-NAMES = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+from .postgres.settings import first_line
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ class Databases:
     def close(self) -> None:
         """Drop what this worker made, if its server outlives the run, and give up its lock."""
         if self.server.rung == "url":
-            # With the underscore: gw1 would otherwise take what belongs to gw10.
-            for (name,) in self._maintenance.rows(NAMES, f"{self.prefix}_"):
-                if name not in self._kept:
-                    self._maintenance.drop(name)
+            for found in self._maintenance.begin_with(self.prefix):
+                # By its lock: gw1 would otherwise take what belongs to gw10.
+                if lock_of(found.name) == self.prefix and not found.why_not_ours and found.name not in self._kept:
+                    self._maintenance.drop(found.name)
         self._maintenance.close()
 
     def is_connected(self) -> bool:
@@ -103,20 +102,25 @@ class Databases:
 
         Args:
             rebuild: make it again, unless this run has done so already.
+
+        Raises:
+            NotOursError: there is one that is not the harness's.
         """
         self._maintenance.lock(name)
         try:
-            rows = self._maintenance.rows(TEMPLATE, name)
-            is_sealed, comment = rows[0] if rows else (False, None)
-            is_of_this_run = comment is not None and comment.endswith(f"built by {self._run_id}")
-            if is_sealed and (is_of_this_run or not rebuild):
+            found = self._maintenance.find(name)
+            if found is not None and found.why_not_ours:
+                raise NotOursError(found)
+            is_of_this_run = found is not None and found.comment.endswith(f"built by {self._run_id}")
+            if found is not None and found.is_sealed and (is_of_this_run or not rebuild):
                 yield False
                 if not is_of_this_run:
                     self._mark_as_used(name)
                 return
-            if rows:
+            if found is not None:
                 self._maintenance.drop(name)
-            self._maintenance.create(name)
+            # Renamed when it has its mark: without one, the name would be lost to all runs of this schema.
+            self._maintenance.run("ALTER DATABASE {} RENAME TO {}", self.create_empty(), name)
             try:
                 yield True
             except BaseException:
@@ -127,27 +131,39 @@ class Databases:
         finally:
             self._maintenance.unlock(name)
 
-    def sweep(self) -> None:
-        """Drop the databases of runs that are over, and the template databases that no run has used for a week."""
-        for (name,) in self._maintenance.rows(NAMES, PREFIX):
-            lock = name if name.startswith(TEMPLATE_PREFIX) else "_".join(name.split("_")[:3])
-            if lock != self.prefix:
-                with self._maintenance.locked_if_free(lock) as is_free:
-                    if is_free and self._is_over(name):
-                        self._maintenance.drop(name)
+    def sweep(self) -> str | None:
+        """Drop the databases of runs that are over, and the template databases that no run has used for a week.
 
-    def _is_over(self, name: str) -> bool:
-        """Whether nobody will use a database any more; asked under its lock, since it may have changed."""
-        rows = self._maintenance.rows(TEMPLATE, name)
-        if not rows or not name.startswith(TEMPLATE_PREFIX):
-            return bool(rows)
-        _, comment = rows[0]
-        # Without a word it was never sealed; whoever builds one holds its lock.
-        return comment is None or comment < f"last used {_today() - WEEK}"
+        Returns:
+            A line on those that it had to leave, if any. The first worker of a run sweeps for all.
+        """
+        if not self._maintenance.try_lock(f"{PREFIX}{self._run_id}_sweep"):
+            return None
+        left, refused = [], []
+        for name in [found.name for found in self._maintenance.begin_with(PREFIX)]:
+            lock = lock_of(name)
+            if lock is None or lock == self.prefix:
+                continue
+            with self._maintenance.locked_if_free(lock) as is_free:
+                # Under its lock, since it may have changed.
+                found = self._maintenance.find(name) if is_free else None
+                if found is None or not found.is_over():
+                    continue
+                if found.why_not_ours:
+                    left.append(found)
+                elif words := self._refusal_to_drop(name):
+                    refused.append(words)
+        return passed_over(left, refused)
+
+    def _refusal_to_drop(self, name: str) -> str | None:
+        """Drop a database; returns the server's words if it refuses."""
+        try:
+            self._maintenance.drop(name)
+        except psycopg.Error as error:
+            if not self.is_connected():
+                raise
+            return first_line(error)
+        return None
 
     def _mark_as_used(self, name: str, more: str = "") -> None:
-        self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'last used {_today()}{more}'", name)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
+        self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'{last_used()}{more}'", name)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 from weakref import ref
 
@@ -13,7 +12,6 @@ from sqlalchemy.util import greenlet_spawn
 from .fresh import OF_TEST
 from .handled import REQUEST, Request
 from .members import OF_LIFESPAN, Announced, Member
-from .places import place_of_call
 from .proxy_asyncpg import AsyncpgProxy, Turns
 from .refusals import LEVEL, TRANSACTION
 from .shared import SharedConnection
@@ -57,14 +55,14 @@ class EngineEvents:
     """Listens to all engines.
 
     Args:
-        root: the project's folder.
+        place: says where in the project it was called from.
 
     Attributes:
         lent: the connections that tests and requests have, and not given back, by their records in the pool.
         lent_to_lifespan: those that tasks of the lifespan have.
     """
 
-    root: Path
+    place: Callable[[], str | None]
     lent: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
     lent_to_lifespan: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
 
@@ -126,7 +124,7 @@ class EngineEvents:
             proxy.member.level = _level(adapted, proxy)
             adapted.run_async(lambda _: proxy.shared.end_connecting(proxy.member))
         lent = self.lent_to_lifespan if OF_LIFESPAN.get() else self.lent
-        lent[record] = Checkout(place_of_call(self.root), REQUEST.get(), ref(fairy))
+        lent[record] = Checkout(self.place(), REQUEST.get(), ref(fairy))
 
     def checked_in(self, adapted: Any, record: ConnectionPoolEntry) -> None:
         """A connection is given back."""

@@ -17,7 +17,7 @@ from .lifespan import LifespanError, RunningApp
 from .places import places
 from .raw_connection import installed_driver
 from .redirect import REDIRECT, Redirect
-from .refusals import IsolationError
+from .refusals import BY_HAND, IsolationError
 from .savepoint import TEST_URL, on_demand
 from .server import stop_run
 
@@ -37,12 +37,15 @@ def has_own_database(item: pytest.Item) -> bool:
 @pytest.fixture(autouse=True)
 def isolated_if_connected(request: pytest.FixtureRequest) -> Iterator[None]:
     """Isolates every test that reaches a database; autouse, so that it comes before the fixtures of that test."""
-    if has_own_database(request.node) or "running_app" in request.fixturenames:
-        request.getfixturevalue("isolated")
-        yield
-    else:
-        with on_demand(request):
+    has_own = has_own_database(request.node)
+    # What a driver is asked for by hand is outside of a savepoint test's transaction.
+    with request.config.stash[REDIRECT].refusing(None if has_own else BY_HAND):
+        if has_own or "running_app" in request.fixturenames:
+            request.getfixturevalue("isolated")
             yield
+        else:
+            with on_demand(request):
+                yield
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def _end_run_if_dead(request: pytest.FixtureRequest, running_app: RunningApp) ->
 @pytest.fixture(scope="session")
 def application_engine(running_app: RunningApp, redirect: Redirect) -> AsyncEngine:
     """The application's engine that `engine` and `db_session` use: the first that it has made for PostgreSQL."""
-    if (engine := redirect.engine()) is not None:
+    if (engine := redirect.engines.first()) is not None:
         return AsyncEngine(engine)
     # It may make one in each request.
     return create_async_engine(f"postgresql+{installed_driver()}://")

@@ -39,6 +39,11 @@ def tell_of_kept(config: pytest.Config, test: str, server: Server, database: str
     if server.rung != "url":
         supervisor = run_folder(config).keep()
         lines.append(f"its server runs until: kill {supervisor}")
+    tell(config, *lines)
+
+
+def tell(config: pytest.Config, *lines: str) -> None:
+    """Let the summary say this, once for all workers."""
     config.stash[KEPT] += [line for line in lines if line not in config.stash[KEPT]]
 
 
@@ -60,8 +65,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: object, error: object) -> None:
     """Hear from a worker of pytest-xdist what it kept."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
-    lines = getattr(node, "workeroutput", {}).get("savepoint_kept", [])
-    config.stash[KEPT] += [line for line in lines if line not in config.stash[KEPT]]
+    tell(config, *getattr(node, "workeroutput", {}).get("savepoint_kept", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

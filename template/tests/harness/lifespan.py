@@ -103,13 +103,14 @@ async def running_app(
     running = RunningApp(app, pytestconfig.rootpath)
     redirect.shared.begin("seeding")
     try:
-        await running.start()
+        # A test may ask for it in its middle, by `getfixturevalue`.
+        with redirect.refusing(None):
+            await running.start()
         wrong = await redirect.shared.end()
     except LifespanError as died:
         stop_run(pytestconfig, str(died))
     if wrong:
         stop_run(pytestconfig, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
-    if redirect.shared.transactions.has_written or redirect.has_connected_apart:
-        await hand_on(pytestconfig, databases, worker_database, redirect)
+    await hand_on(pytestconfig, databases, worker_database, redirect)
     yield running
     await running.stop()

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, ExceptionContext, event
 
 from .queries import shortened
-from .redirect import EVENTS, REDIRECT
+from .redirect import REDIRECT
 from .server import USED
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; NOWAIT has it too, and has not waited.
@@ -41,9 +41,9 @@ def _explain(config: pytest.Config, context: ExceptionContext) -> None:
     is_lock = getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE and TIMED_OUT in str(error)
     if not is_lock or server is None or context.sqlalchemy_exception is None:
         return
-    lent = {_pid(record.driver_connection): checkout for record, checkout in config.stash[EVENTS].lent.items()}
+    lent = {_pid(record.driver_connection): checkout for record, checkout in config.stash[REDIRECT].events.lent.items()}
     with server.connect() as admin:
-        found = admin.execute(IN_TRANSACTION, (config.stash[REDIRECT].database_name,)).fetchall()
+        found = admin.execute(IN_TRANSACTION, (config.stash[REDIRECT].database().database,)).fetchall()
     lines = [
         f"- {lent.get(pid, 'another connection')}, {state}; its last statement: {shortened(query)}"
         for pid, state, query in found

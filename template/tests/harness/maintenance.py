@@ -9,10 +9,14 @@ from typing import Any
 
 from psycopg import OperationalError, sql
 
+from .marked import OF_RUN, TEMPLATE_PREFIX, Database, lock_of
 from .postgres.server import Server
 
-PREFIX = "savepoint_"
-TEMPLATE_PREFIX = "savepoint_template_"
+DATABASES = """
+    SELECT datname, datistemplate, rolname, rolname = current_user,
+           coalesce(shobj_description(d.oid, 'pg_database'), '')
+    FROM pg_database d JOIN pg_roles r ON r.oid = datdba WHERE starts_with(datname, %s) ORDER BY datname
+"""
 
 # Nothing is inherited from the machine: the same order of strings, and the same case, on every rung.
 BUILTIN_LOCALE = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -42,7 +46,7 @@ class Maintenance:
         """Make a database with nothing in it."""
         locale = BUILTIN_LOCALE if self.server.major >= 17 else LIBC_LOCALE
         self.run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' " + locale, name)
-        self._set_time_zone(name)
+        self._mark(name)
 
     def clone(self, template: str, name: str) -> None:
         """Make a copy of the database `template`, which nobody may be connected to."""
@@ -53,24 +57,36 @@ class Maintenance:
             self.run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         finally:
             self.one("SELECT pg_advisory_unlock_shared(hashtextextended(%s, 0))", template)
-        self._set_time_zone(name)
+        self._mark(name)
 
     def drop(self, name: str) -> None:
         """Drop a database of the harness, whoever is connected to it."""
-        if not name.startswith(PREFIX):
+        if lock_of(name) is None:
             raise ValueError(f"the harness drops only databases of its own, and {name!r} is not one")
         if name.startswith(TEMPLATE_PREFIX):
             self.run("ALTER DATABASE {} IS_TEMPLATE false", name)
         self.run("DROP DATABASE {} WITH (FORCE)", name)
 
+    def begin_with(self, prefix: str) -> list[Database]:
+        """The databases whose names begin so, whoever made them."""
+        return [Database(*row) for row in self.rows(DATABASES, prefix)]
+
+    def find(self, name: str) -> Database | None:
+        """The database of this name, if there is one."""
+        return next((found for found in self.begin_with(name) if found.name == name), None)
+
     def lock(self, name: str) -> None:
         """Wait for a lock, and hold it."""
         self.one("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
 
+    def try_lock(self, name: str) -> bool:
+        """Hold a lock if nobody else does; returns whether it is held."""
+        return bool(self.one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name))
+
     @contextmanager
     def locked_if_free(self, name: str) -> Iterator[bool]:
         """Hold a lock if nobody else does; yields whether it is held."""
-        is_held = bool(self.one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name))
+        is_held = self.try_lock(name)
         try:
             yield is_held
         finally:
@@ -94,6 +110,6 @@ class Maintenance:
         """Run a statement in which each `{}` is a name."""
         self._connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
-    def _set_time_zone(self, name: str) -> None:
-        # A setting of a database is not part of what CREATE DATABASE copies.
-        self.run("ALTER DATABASE {} SET timezone TO 'UTC'", name)
+    def _mark(self, name: str) -> None:
+        # CREATE DATABASE copies neither comments nor settings. Both in one round trip.
+        self.run("COMMENT ON DATABASE {} IS " + f"'{OF_RUN}'; ALTER DATABASE " + "{} SET timezone TO 'UTC'", name, name)

@@ -125,7 +125,7 @@ class Migrations:
     async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
         assert self._server is not None, "made for reading alone"
         engine = create_async_engine(self._server.url(database), poolclass=NullPool)
-        self._redirect.exempt(engine)
+        self._redirect.engines.exempt(engine)
         try:
             async with engine.connect() as connection:
                 await connection.run_sync(run)

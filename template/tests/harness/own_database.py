@@ -18,7 +18,7 @@ from .databases import Databases, WorkerDatabase
 from .engine_events import Checkout, EngineEvents, is_apart, take_back
 from .kept import keeps_databases, tell_of_kept
 from .postgres.server import Server
-from .redirect import EVENTS, Redirect
+from .redirect import Redirect
 from .savepoint import LEFT, TEST_URL
 from .shared import LIMIT
 
@@ -78,17 +78,17 @@ async def own_pools(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[None]:
     """Sends all connections of the process to the test's own database, and leaves none when that is dropped."""
-    events = request.config.stash[EVENTS]
+    events = redirect.events
     before = set(events.lent)
     request.node.stash[TEST_URL] = own_database.url
-    redirect.new_pools()
+    redirect.engines.new_pools()
     redirect.shared.begin("aside")
     try:
         with redirect.to(own_database.url, is_shared=False):
             yield
     finally:
         # At once: what the lifespan begins from now on gets a new pool, and waits for the next test.
-        pools = redirect.new_pools()
+        pools = redirect.engines.new_pools()
         left = [checkout for record, checkout in events.lent.items() if record not in before]
         try:
             for checkout in left:

@@ -36,6 +36,16 @@ ENDED = (
 )
 
 
+NO_DATABASE = (
+    "a connection to PostgreSQL was asked for{}, and no test database is in use. In a test, ask for "
+    "`client`, `db_session` or `engine`; code that connects when it is imported has to wait for the lifespan."
+)
+
+BY_HAND = (
+    "It would be outside of the test's transaction: it would not see the test's rows, and its commits would be real. "
+    "Mark the test with @pytest.mark.own_database: it then runs on a database of its own, and so is the connection."
+)
+
 AT_ONCE = (
     "two tasks use the database at once: {} opens a session while one of {}, which has written, is open. "
     + OWN_DATABASE

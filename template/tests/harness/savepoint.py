@@ -19,7 +19,7 @@ from sqlalchemy import URL
 
 from .databases import Databases, WorkerDatabase
 from .engine_events import take_back
-from .redirect import EVENTS, REDIRECT, Redirect
+from .redirect import REDIRECT, Redirect
 from .refusals import ENDED
 
 # Where the connections of a test lead to.
@@ -51,7 +51,7 @@ async def savepoint(
 ) -> AsyncIterator[None]:
     """A transaction for this test, on the connection that all engines share; begun by the first statement."""
     request.node.stash[TEST_URL] = worker_database.url
-    lent = request.config.stash[EVENTS].lent
+    lent = redirect.events.lent
     before = set(lent)
     redirect.shared.begin("test")
     try:
@@ -67,7 +67,7 @@ async def savepoint(
             # What is prepared, or held, is no more what it was.
             await redirect.shared.close()
         if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:
-            redirect.new_pools()
+            redirect.engines.new_pools()
         if wrong == ENDED:
             databases.renew(worker_database.name)
     if redirect.refusals.messages:
@@ -99,4 +99,4 @@ def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
         redirect.shared.demand = None
         if is_isolated:
             redirect.shared.cut()
-            redirect.new_pools()
+            redirect.engines.new_pools()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
@@ -21,16 +22,25 @@ from .raw_connection import installed_driver
 from .redirect import Redirect
 from .server import stop_run
 
+MADE = "SELECT xmin::text::bigint FROM pg_database WHERE datname = current_database()"
+TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+NEWER = "SELECT EXISTS (SELECT FROM {} WHERE xmin::text::bigint > %s)"
+
 SeedData = Callable[[AsyncSession], Awaitable[None]]
 
 
 async def hand_on(
     config: pytest.Config, databases: Databases, worker_database: WorkerDatabase, redirect: Redirect
 ) -> None:
-    """Let tests with a database of their own have what the lifespan has written to this worker's."""
+    """Let tests with a database of their own have what the lifespan has written to this worker's, if anything."""
+    has_written = redirect.shared.transactions.has_written
+    if not has_written and redirect.has_connected_apart:
+        has_written = _has_new_rows(databases.server, worker_database.name)
+    if not has_written:
+        return
     # Nobody may be connected to what is copied.
     await redirect.shared.close()
-    for pool, is_async in redirect.new_pools():
+    for pool, is_async in redirect.engines.new_pools():
         await close_idle(pool, is_async=is_async)
     try:
         databases.source = databases.clone(worker_database.name)
@@ -42,6 +52,15 @@ async def hand_on(
         )
     if (clones := config.stash.get(CLONES, None)) is not None:
         clones.use(databases.source)
+
+
+def _has_new_rows(server: Server, database: str) -> bool:
+    """Whether a table has rows that are younger than the database."""
+    with server.connect(database) as connection:
+        since = connection.execute(MADE).fetchone()
+        tables = connection.execute(TABLES).fetchall()
+        queries = [sql.SQL(NEWER).format(sql.Identifier(schema, name)) for schema, name in tables]
+        return any((connection.execute(query, since).fetchone() or (False,))[0] for query in queries)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +84,7 @@ def seeded_database(
         return template_database
     databases.source = name = databases.clone(template_database)
     engine = create_async_engine(postgres.url(name, installed_driver()), poolclass=NullPool)
-    redirect.exempt(engine)
+    redirect.engines.exempt(engine)
 
     async def write() -> None:
         async with AsyncSession(engine, expire_on_commit=False) as session:

@@ -4,6 +4,7 @@ A run that cannot go on (no server, a migration that fails, an application that 
 error and not with one per test.
 """
 
+import hashlib
 import os
 import uuid
 from dataclasses import asdict
@@ -46,7 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STOPPED] = []
-    config.stash[RUN_ID] = _worker_input(config).get("testrunuid", uuid.uuid4().hex)[:8]
+    uid = _worker_input(config).get("testrunuid", uuid.uuid4().hex)
+    # Hashed, since `--testrunuid` may be any word, and the names of databases have a form.
+    config.stash[RUN_ID] = hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
 def run_id(config: pytest.Config) -> str:

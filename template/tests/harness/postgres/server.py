@@ -17,6 +17,10 @@ class NamedWronglyError(NoServerError):
     """What somebody has named as the server does not serve: no other may take its place."""
 
 
+class HarnessConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of the harness's own, which goes where it was told; those of tests go to the test's database."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A PostgreSQL server that the tests may create databases on.
@@ -57,7 +61,7 @@ class Server:
         Raises:
             psycopg.OperationalError: nobody answers within ten seconds, or the server refuses.
         """
-        return psycopg.connect(
+        return HarnessConnection.connect(
             host=self.host,
             port=self.port,
             user=self.user,

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .server import NamedWronglyError, Server
+from .server import HarnessConnection, NamedWronglyError, Server
 from .settings import first_line
 
 VARIABLE = "TEST_DATABASE_URL"
@@ -29,7 +29,7 @@ def use(text: str, major: int) -> Server:
     sslmode = query.get("sslmode") or query.get("ssl")
     try:
         # Its major counts more than its rights: whoever named the wrong server need not mend it.
-        with psycopg.connect(
+        with HarnessConnection.connect(
             host=query.get("host") or url.host,
             port=int(query.get("port") or url.port or 5432),
             user=url.username,

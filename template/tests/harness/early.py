@@ -1,0 +1,22 @@
+"""Connections are refused from the import of `tests` on, before conftest.py imports the application.
+
+A process that a test starts, and that imports `tests` without running pytest, connects as it likes.
+"""
+
+import sys
+from types import FrameType
+
+from .redirect import OF_PROCESS
+
+
+def _is_run_by_pytest() -> bool:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "_pytest.config":
+            return True
+        frame = frame.f_back
+    return False
+
+
+if _is_run_by_pytest():
+    OF_PROCESS.listen()

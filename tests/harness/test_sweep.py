@@ -1,0 +1,231 @@
+"""A sweep drops what runs of the same role have left, and nothing that is not the harness's own."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import psycopg
+import pytest
+from harness.databases import Databases
+from harness.marked import MARK, NotOursError
+from harness.postgres.server import Server
+from psycopg import sql
+
+from tests.harness.sample import Sample
+from tests.harness.test_end_of_run import DEADLINE, until
+
+A_TEST = """
+from httpx import AsyncClient
+
+async def test_a_user(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+"""
+
+WAITING = """
+import time
+from pathlib import Path
+import pytest
+from httpx import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+@pytest.mark.own_database
+async def test_that_waits(client: AsyncClient, engine: AsyncEngine) -> None:
+    Path("name.partial").write_text(str(engine.url.database))
+    Path("name.partial").rename("name")
+    while True:
+        time.sleep(0.1)
+"""
+
+
+def names(server: Server) -> set[str]:
+    query = "SELECT datname FROM pg_database WHERE datname LIKE 'savepoint%' AND datname NOT LIKE '%template%'"
+    with server.connect() as connection:
+        return {name for (name,) in connection.execute(query)}
+
+
+def run(server: Server, statement: str, *names: str) -> None:
+    with server.connect() as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture
+def own(server: Server) -> Iterator[Server]:
+    """The server, as one that outlives the run; afterwards none of these tests' databases is there."""
+    yield replace(server, rung="url")
+    for name in names(server):
+        run(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def others(own: Server) -> Server:
+    """The same, for a role that is not a superuser."""
+    return replace(own, user="with_password", password="s3cret")  # noqa: S106 - of a server of these tests
+
+
+@pytest.fixture
+def begin(own: Server) -> Iterator[Callable[[Server, str], Databases]]:
+    """Begins runs: `end(begin(server, "0123abcd_gw0"))` leaves them as `kill -9` does."""
+    begun: list[Databases] = []
+
+    def begin(server: Server, owner: str) -> Databases:
+        begun.append(Databases(server, owner))
+        return begun[-1]
+
+    yield begin
+    for databases in begun:
+        with suppress(psycopg.OperationalError):
+            databases.close()
+
+
+Begin = Callable[[Server, str], Databases]
+
+
+def end(databases: Databases) -> None:
+    databases._maintenance.close()
+
+
+def test_only_what_an_ended_run_of_this_role_has_left_is_dropped(own: Server, others: Server, begin: Begin) -> None:
+    killed, alive, of_another = begin(own, "aaaaaaaa_gw0"), begin(own, "bbbbbbbb_gw0"), begin(others, "cccccccc_main")
+    gone, in_use, of_role = killed.create_empty(), alive.create_empty(), of_another.create_empty()
+    run(own, "CREATE DATABASE savepoint_demo")
+    run(own, f"COMMENT ON DATABASE savepoint_demo IS '{MARK}'")
+    run(own, "CREATE DATABASE savepoint_0123abcd_gw0_7")
+    end(killed)
+    end(of_another)
+
+    line = begin(own, "dddddddd_main").sweep()
+
+    assert gone not in names(own)
+    assert names(own) == {in_use, of_role, "savepoint_demo", "savepoint_0123abcd_gw0_7"}
+    assert line == (
+        'postgres: databases of ended runs that were not dropped: 1 of role "with_password"; '
+        "1 without the harness's comment (savepoint_0123abcd_gw0_7)"
+    )
+
+
+def test_a_database_that_the_server_does_not_let_go_stops_nothing(own: Server, others: Server, begin: Begin) -> None:
+    killed = begin(others, "aaaaaaaa_gw0")
+    kept, gone = killed.create_empty(), killed.create_empty()
+    end(killed)
+
+    # Nobody but a superuser may end a superuser's connection.
+    with own.connect(kept):
+        line = begin(others, "bbbbbbbb_main").sweep()
+
+    assert names(own) == {kept}
+    assert gone != kept
+    assert line is not None
+    assert "permission denied to terminate process" in line
+
+
+def test_the_first_worker_sweeps_for_the_run(own: Server, begin: Begin) -> None:
+    run(own, "CREATE DATABASE savepoint_0123abcd_gw0_7")
+
+    lines = [begin(own, f"aaaaaaaa_gw{number}").sweep() for number in range(2)]
+
+    assert lines[0] is not None
+    assert lines[1] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["savepoint_demo", "savepoint_template_demo", "savepoint_0123abcd", "savepoint_0123abcd_gw0_1_backup", "postgres"],
+)
+def test_a_name_without_the_form_is_never_dropped(own: Server, begin: Begin, name: str) -> None:
+    with pytest.raises(ValueError, match=f"only databases of its own, and '{name}' is not one"):
+        begin(own, "aaaaaaaa_main").drop(name)
+
+
+def test_at_its_end_a_worker_leaves_what_is_not_the_harnesss(own: Server, begin: Begin) -> None:
+    databases = begin(own, "aaaaaaaa_main")
+    databases.create_empty()
+    run(own, "CREATE DATABASE savepoint_aaaaaaaa_main_notes")
+    run(own, "CREATE DATABASE savepoint_aaaaaaaa_main_99")
+
+    databases.close()
+
+    assert names(own) == {"savepoint_aaaaaaaa_main_notes", "savepoint_aaaaaaaa_main_99"}
+
+
+def test_a_template_database_of_somebody_else_is_neither_used_nor_dropped(own: Server, begin: Begin) -> None:
+    name = "savepoint_template_0123456789abcdef"
+    run(own, "CREATE DATABASE {} IS_TEMPLATE true", name)
+
+    with (
+        pytest.raises(NotOursError, match=f'"{name}" is not used: no comment marks it as the harness'),
+        begin(own, "aaaaaaaa_main").template(name),
+    ):
+        pass
+
+    run(own, "ALTER DATABASE {} IS_TEMPLATE false", name)
+    run(own, "DROP DATABASE {}", name)
+
+
+def test_a_template_database_has_its_mark_before_its_name(own: Server, begin: Begin) -> None:
+    databases = begin(own, "aaaaaaaa_main")
+    name = "savepoint_template_0123456789abcdef"
+
+    with pytest.raises(KeyboardInterrupt), databases.template(name):
+        found = databases._maintenance.find(name)
+        raise KeyboardInterrupt
+
+    assert found is not None
+    assert found.why_not_ours is None
+    assert databases._maintenance.find(name) is None
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_next_run_of_a_role_sweeps_and_that_of_another_says_one_line(
+    sample: Sample, own: Server, url: str, workers: str
+) -> None:
+    sample.write("tests/test_a.py", WAITING)
+    killed = subprocess.Popen(
+        sample.command(),
+        cwd=sample.folder,
+        env={**sample.env, "TEST_DATABASE_URL": url},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: (sample.folder / "name").exists() or killed.poll() is not None)
+        name = (sample.folder / "name").read_text()
+        killed.send_signal(signal.SIGKILL)
+        killed.wait(DEADLINE)
+        until(lambda: not has_connections(own))
+        assert name in names(own)
+        sample.write("tests/test_a.py", A_TEST + A_TEST.replace("test_a_user", "test_another"))
+
+        of_another = f"postgresql://with_password:s3cret@/postgres?host={own.host}"
+        outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=of_another)
+
+        assert "2 passed" in outcome.output, outcome.output
+        assert outcome.output.count("databases of ended runs that were not dropped") == 1
+        assert 'of role "postgres"' in outcome.output
+        assert name in names(own)
+
+        outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=url)
+
+        assert "2 passed" in outcome.output, outcome.output
+        assert "not dropped" not in outcome.output
+        assert names(own) == set()
+    finally:
+        killed.kill()
+        killed.wait()
+
+
+def has_connections(server: Server) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with server.connect() as connection:
+        return connection.execute(query).fetchone() != (0,)
+
+
+def test_names_have_their_form_whatever_the_run_is_called(sample: Sample, own: Server, url: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest("-n", "1", "--testrunuid", "release", TEST_DATABASE_URL=url)
+
+    assert "1 passed" in outcome.output, outcome.output
+    assert names(own) == set()
