@@ -148,7 +148,47 @@ def test_of_a_cause_in_a_library_only_the_words_are_shown(sample: Sample, tmp_pa
 
     outcome = sample.pytest(PYTHONPATH=f"{sample.env['PYTHONPATH']}:{tmp_path}")
 
-    assert "E   LookupError: nobody is there" in outcome.output
+    assert "\nLookupError: nobody is there\n" in outcome.output
     assert "E       RuntimeError: no answer" in outcome.output
     assert ">       library.call()" in outcome.output
     assert "library.py" not in outcome.output
+
+
+INTERACT = """
+
+def pytest_exception_interact(node, call, report):
+    files = [str(entry.path) for entry in call.excinfo.traceback]
+    assert any("site-packages/httpx" in file for file in files), files
+    assert any("site-packages/sqlalchemy" in file for file in files), files
+    error = call.excinfo.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    print("the driver's own:", type(error).__module__)
+
+def pytest_sessionfinish():
+    import sys
+    print("marked:", sum("__tracebackhide__" in vars(module) for module in list(sys.modules.values())))
+"""
+
+
+def test_a_debugger_has_all_frames_and_no_library_is_marked(sample: Sample) -> None:
+    sample.write("tests/test_a.py", DRIFT)
+    conftest = (sample.folder / "tests" / "conftest.py").read_text()
+    sample.write("tests/conftest.py", conftest + INTERACT)
+    rename_a_column(sample)
+
+    outcome = sample.pytest("-s", "-k", "0")
+
+    assert "1 failed" in outcome.output, outcome.output
+    assert "the driver's own: asyncpg.exceptions" in outcome.output
+    assert "marked: 0" in outcome.output
+
+
+def test_a_cause_without_words_is_shown(sample: Sample, tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(LIBRARY.replace('"nobody is there"', ""))
+    sample.write("tests/test_a.py", "import library\n\ndef test_a() -> None:\n    library.call()\n")
+
+    outcome = sample.pytest(PYTHONPATH=f"{sample.env['PYTHONPATH']}:{tmp_path}")
+
+    assert "\nLookupError\n" in outcome.output
+    assert "E       RuntimeError: no answer" in outcome.output

@@ -168,7 +168,12 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             Edit(
                 "src/shop/main.py",
                 "    errors.register(app)\n",
-                '    import logging\n\n    logging.getLogger("shop").setLevel("INFO")\n    errors.register(app)\n',
+                # As a service in production has it: handlers of its own, and nothing passed on to the root.
+                "    import logging.config\n\n"
+                '    own = {"level": "INFO", "handlers": ["own"], "propagate": False}\n'
+                '    handlers = {"own": {"class": "logging.NullHandler"}}\n'
+                '    logging.config.dictConfig({"version": 1, "handlers": handlers, "loggers": {"shop": own}})\n'
+                "    errors.register(app)\n",
             ),
             File(TEST, SIGN_UP),
         ],

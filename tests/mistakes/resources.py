@@ -170,7 +170,7 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
             ),
         ],
         Rule("the application's exceptions, raised in the test"),
-        ["MissingGreenlet", "selectinload"],
+        ["POST /payments read User.payments", "src/shop/payments.py", "options(selectinload(User.payments))"],
     ),
     Mistake(
         "a file that nobody closes",

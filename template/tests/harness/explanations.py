@@ -1,8 +1,18 @@
-"""What to do about an error of SQLAlchemy's that looks like another, since a savepoint test has one connection."""
+"""What to do about an error that looks like another: it stands above the error, in the report of the test.
 
-from sqlalchemy.exc import DBAPIError, MissingGreenlet
+The error may be hidden: a cause, a context, a part of a group, or a text that pydantic has kept.
+"""
 
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from .chain import chain
+from .other_loop import explanation_of_other_loop
 from .refusals import OWN_DATABASE, SWALLOWED
+from .unloaded import explanation_of_unloaded
 
 IN_TRANSACTION = "this statement runs outside of any transaction only, and a savepoint test is one. " + OWN_DATABASE
 READ_ONLY = (
@@ -10,21 +20,30 @@ READ_ONLY = (
     "the scope of a function; rows that every test is to have are written by fixture `seed_data`."
 )
 
-LAZY = (
-    "a relationship, or a column that a flush or a commit has made stale, was read without `await`, and asyncio cannot "
-    "load it there. Load it with its row, `select(...).options(selectinload(Model.relationship))`, or by "
-    "`await session.refresh(row)`."
-)
-
 # active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 BY_SQLSTATE = {"25001": IN_TRANSACTION, "25006": READ_ONLY, "25P02": SWALLOWED}
 
 
-def explanation_of(error: BaseException) -> str | None:
-    """What stands above the error in the test's report, if anything."""
-    if isinstance(error, MissingGreenlet):
-        return LAZY
-    if isinstance(error, DBAPIError):
-        return BY_SQLSTATE.get(getattr(error.orig, "sqlstate", None) or "")
+def explanation(error: BaseException, root: Path) -> str | None:
+    """What is to be said of an error, if anything."""
+    return explanation_of_unloaded(error, root) or explanation_of_other_loop(error, root) or _by_sqlstate(error)
+
+
+def _by_sqlstate(error: BaseException) -> str | None:
+    for found in chain(error):
+        if isinstance(found, DBAPIError) and (sqlstate := getattr(found.orig, "sqlstate", None)) in BY_SQLSTATE:
+            return BY_SQLSTATE[sqlstate]
     return None
+
+
+# The innermost of those that write into a report: what a guard or the isolation says stands above, and came first.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    why = explanation(call.excinfo.value, item.config.rootpath) if report.failed and call.excinfo else None
+    if why is not None:
+        report.longrepr = f"{why}\n\n{report.longreprtext}"
+    return report

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from .explanations import explanation_of
 from .fresh import OF_TEST, FreshSession
 from .lifespan import LifespanError, RunningApp
 from .places import places
@@ -112,8 +111,6 @@ def pytest_runtest_makereport(
         item.stash[IS_REPORTED] = True
         report.outcome = "failed"
         report.longrepr = "\n\n".join([refused[0], *_what_followed(item, call, report)])
-    elif report.failed and call.excinfo is not None and (why := explanation_of(call.excinfo.value)) is not None:
-        report.longrepr = f"{why}\n\n{report.longreprtext}"
     if call.when == "teardown":
         refused.clear()
     return report

@@ -84,10 +84,33 @@ class RunningApp:
 def _end_of(error: BaseException | None, root: Path) -> str:
     if error is None:
         return "ended, though nobody had asked it to."
-    # An exception of a task group's child stands inside one or more groups.
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return "\n".join([f"died of {type(error).__name__}: {error}", *places(error, root)])
+    return "\n".join(_after("died of", _told(error, root)))
+
+
+def _told(error: BaseException, root: Path) -> list[str]:
+    """The error and its places, after the one that it hides: what a `finally` raises, say, while another goes up."""
+    if isinstance(error, BaseExceptionGroup):
+        # Of a task group: its children say what went wrong.
+        first, *others = (_told(part, root) for part in error.exceptions)
+        told = [*first, *(line for other in others for line in _after("and of", other))]
+    else:
+        told = [f"{type(error).__name__}: {error}", *places(error, root)]
+    cause, hidden = error.__cause__, None if error.__suppress_context__ else error.__context__
+    if cause is not None and _is_of(cause, root):
+        return [*told, *_after("It came from", _told(cause, root))]
+    if hidden is not None and _is_of(hidden, root):
+        return [*_told(hidden, root), *_after("While that was cleaned up or handled:", told)]
+    return told
+
+
+def _after(words: str, told: list[str]) -> list[str]:
+    first, *others = told
+    return [f"{words} {first}", *others]
+
+
+def _is_of(error: BaseException, root: Path) -> bool:
+    """Whether it, or a part of it, went through the project, and is not a library's own affair."""
+    return any(_is_of(part, root) for part in getattr(error, "exceptions", ())) or bool(places(error, root))
 
 
 @pytest.fixture(scope="session")

@@ -132,10 +132,14 @@ class Transactions:
         begun = self._begun(member)
         if (wrong := self.savepoints.at_once(member)) is not None:
             self.refuse(wrong)
-        await self._send(*begun, *self.savepoints.make_room(member))
-        await self._swap_settings(member)
+        statements = [*begun, *self.savepoints.make_room(member)]
+        if self._settings_of not in (None, member):
+            await self._send(*statements)
+            statements.clear()
+            await self._swap_settings(member)
         if not self.savepoints.is_on_top(member):
-            await self._send(self.savepoints.push(member), *(f"SET TRANSACTION {mode}" for mode in announced.modes))
+            statements += [self.savepoints.push(member), *(f"SET TRANSACTION {mode}" for mode in announced.modes)]
+        await self._send(*statements)
         await self._note_settings(member, announced)
         self.savepoints.open[-1].has_written |= announced.kind is not Kind.READ
         self.has_ddl |= announced.kind is Kind.DDL
@@ -222,13 +226,15 @@ class Transactions:
 
     async def _swap_settings(self, member: Member) -> None:
         other, self._settings_of = self._settings_of, member
-        if other is None or other is member:
+        if other is None:
             return
         for name in other.at_commit.settings:
             [[other.at_commit.own[name]]] = await self._rows(f"SELECT current_setting('{name}', true)")
         await self._send(*other.at_commit.statements(is_commit=False), *member.at_commit.again())
 
     async def _note_settings(self, member: Member, announced: Announced) -> None:
+        if announced.settings:
+            self._settings_of = member
         for name in announced.settings:
             if name not in member.at_commit.settings:
                 [[value]] = await self._rows(f"SELECT current_setting('{name}', true)")

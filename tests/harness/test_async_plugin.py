@@ -1,0 +1,203 @@
+"""What belongs to pytest-asyncio, and a second `anyio_backend`, are refused in a line that names the places."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.environment import UV, Project, synced
+from tests.harness.sample import Outcome, Sample
+
+MARKED = """
+import pytest
+from httpx import AsyncClient
+
+@pytest.mark.asyncio
+async def test_health(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+MODULE_MARKED = "import pytest\npytestmark = pytest.mark.asyncio\n" + "".join(
+    f"async def test_{number}() -> None: ...\n" for number in range(20)
+)
+
+FIXTURE = """
+import pytest_asyncio
+from httpx import AsyncClient
+
+@pytest_asyncio.fixture
+async def status(client: AsyncClient) -> int:
+    return (await client.get("/health")).status_code
+
+async def test_health(status: int) -> None:
+    assert status == 200
+"""
+
+HEALTH = """
+from httpx import AsyncClient
+async def test_health(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+async def test_health_again(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+RIGHT = """
+import pytest
+
+@pytest.fixture(params=["asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+async def test_of_no_application() -> None: ...
+"""
+
+BLOCKED = '  "-p", "no:asyncio",\n'
+
+
+@pytest.fixture(scope="module")
+def asyncio_project(sample_project: Project, environments: Path, default_python: Path) -> Project:
+    """The sample, in an environment with pytest-asyncio."""
+    project = synced(sample_project.folder, environments / "asyncio-environment", default_python)
+    project.check(UV, "pip", "install", "-q", "--python", project.python, "pytest-asyncio>=1.5")
+    return project
+
+
+@pytest.fixture
+def with_asyncio(asyncio_project: Project, tmp_path: Path) -> Sample:
+    """The sample without its own tests, where pytest-asyncio is installed."""
+    return Sample.of(asyncio_project, tmp_path / "sample")
+
+
+def not_blocked(sample: Sample, settings: str = "") -> None:
+    """Let pytest-asyncio be loaded, and set what it reads."""
+    pyproject = (sample.folder / "pyproject.toml").read_text()
+    assert BLOCKED in pyproject
+    sample.write("pyproject.toml", pyproject.replace(BLOCKED, "").replace("xfail_strict", f"{settings}xfail_strict"))
+
+
+def errors(outcome: Outcome) -> list[str]:
+    """The lines of the one error, after which no test has run."""
+    assert outcome.code == pytest.ExitCode.USAGE_ERROR, outcome.output
+    assert "Traceback" not in outcome.output
+    assert " passed" not in outcome.output
+    _, _, error = outcome.output.partition("ERROR: ")
+    return error.strip().splitlines()
+
+
+def test_a_mark_where_pytest_asyncio_is_missing(sample: Sample) -> None:
+    sample.write("tests/test_a.py", MARKED)
+    sample.write("tests/test_b.py", MODULE_MARKED)
+
+    [error] = errors(sample.pytest())
+
+    assert error.startswith("tests/test_a.py:5, tests/test_b.py:2: delete @pytest.mark.asyncio")
+
+
+def test_marks_in_many_places_are_counted(sample: Sample) -> None:
+    for number in range(8):
+        sample.write(f"tests/test_{number}.py", MARKED)
+
+    [error] = errors(sample.pytest())
+
+    assert re.match(r"tests/test_0.py:5, (tests/test_\d.py:5, ){3}tests/test_4.py:5 and 3 more: delete", error)
+
+
+@pytest.mark.parametrize("is_blocked", [True, False])
+def test_a_mark_and_a_fixture_where_it_is_installed(with_asyncio: Sample, is_blocked: bool) -> None:
+    if not is_blocked:
+        not_blocked(with_asyncio, 'asyncio_default_fixture_loop_scope = "function"\n')
+    with_asyncio.write("tests/test_a.py", MARKED)
+    with_asyncio.write("tests/test_b.py", FIXTURE)
+
+    mark, fixture = errors(with_asyncio.pytest())
+
+    assert mark.startswith("tests/test_a.py:5: delete @pytest.mark.asyncio")
+    assert fixture.startswith("tests/test_b.py:5: write @pytest.fixture, not @pytest_asyncio.fixture")
+
+
+def test_an_import_where_it_is_missing(sample: Sample) -> None:
+    sample.write("tests/test_a.py", FIXTURE)
+    sample.write("tests/test_b.py", HEALTH)
+
+    [error] = errors(sample.pytest())
+
+    assert error.startswith("tests/test_a.py:2, tests/test_a.py:5: write @pytest.fixture")
+
+
+def test_settings_where_it_is_missing(sample: Sample) -> None:
+    pyproject = (sample.folder / "pyproject.toml").read_text()
+    sample.write("pyproject.toml", pyproject.replace("xfail_strict", 'asyncio_mode = "auto"\nxfail_strict'))
+    sample.write("tests/test_a.py", HEALTH)
+
+    [error] = errors(sample.pytest())
+
+    assert error.startswith("pyproject.toml: delete asyncio_mode")
+
+
+def test_two_plugins_that_run_all_async_tests(with_asyncio: Sample) -> None:
+    not_blocked(with_asyncio, 'asyncio_mode = "auto"\nasyncio_default_fixture_loop_scope = "session"\n')
+    with_asyncio.write("tests/test_a.py", HEALTH)
+
+    [error] = errors(with_asyncio.pytest())
+
+    assert error.startswith("pyproject.toml: delete asyncio_mode, and leave pytest-asyncio out")
+
+
+@pytest.mark.parametrize("options", ['params=["asyncio", "trio"], scope="session"', "", 'scope="module"'])
+@pytest.mark.parametrize("file", ["tests/conftest.py", "tests/test_a.py"])
+def test_another_backend(sample: Sample, file: str, options: str) -> None:
+    sample.write("tests/test_a.py", HEALTH)
+    text = (sample.folder / file).read_text()
+    fixture = f'\n@pytest.fixture({options})\ndef anyio_backend():\n    return "asyncio"\n'
+    sample.write(file, f"import pytest\n{text}{fixture}")
+
+    [error] = errors(sample.pytest())
+
+    assert error.startswith(f"{file}:{len(text.splitlines()) + 3}: delete the fixture anyio_backend")
+
+
+def test_backends_that_are_right(sample: Sample) -> None:
+    sample.write("tests/test_a.py", HEALTH)
+    sample.write("tests/test_b.py", RIGHT)
+    conftest = (sample.folder / "tests" / "conftest.py").read_text()
+    backend = '\n@pytest.fixture(scope="session")\ndef anyio_backend():\n    return "asyncio", {"debug": False}\n'
+    sample.write("tests/conftest.py", conftest + backend)
+
+    outcome = sample.pytest()
+
+    assert "3 passed" in outcome.output, outcome.output
+
+
+def test_pytest_asyncio_that_nothing_asks_for(with_asyncio: Sample) -> None:
+    not_blocked(with_asyncio, 'asyncio_default_fixture_loop_scope = "function"\n')
+    with_asyncio.write("tests/test_a.py", HEALTH)
+
+    outcome = with_asyncio.pytest()
+
+    assert "2 passed" in outcome.output, outcome.output
+
+
+def test_a_project_that_runs_its_tests_by_pytest_asyncio(with_asyncio: Sample) -> None:
+    scopes = "".join(f'asyncio_default_{what}_loop_scope = "session"\n' for what in ("fixture", "test"))
+    not_blocked(with_asyncio, f'asyncio_mode = "auto"\n{scopes}')
+    pyproject = (with_asyncio.folder / "pyproject.toml").read_text()
+    pyproject = pyproject.replace('anyio_mode = "auto"\n', "")
+    with_asyncio.write(
+        "pyproject.toml", pyproject.replace('"--strict-markers",', '"--strict-markers", "-p", "no:anyio",')
+    )
+    with_asyncio.write("tests/test_a.py", MARKED)
+    with_asyncio.write("tests/test_b.py", FIXTURE)
+
+    outcome = with_asyncio.pytest()
+
+    assert "2 passed" in outcome.output, outcome.output
+
+
+def test_with_two_workers(sample: Sample) -> None:
+    sample.write("tests/test_a.py", MARKED)
+
+    outcome = sample.pytest("-n", "2")
+
+    assert outcome.code != 0
+    assert outcome.error.startswith("tests/test_a.py:5: delete @pytest.mark.asyncio")
+    assert "INTERNALERROR" not in outcome.output

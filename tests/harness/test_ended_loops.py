@@ -1,0 +1,54 @@
+"""A connection that is left to the loop of an `asyncio.run` is reported by the test that left it, and by no other."""
+
+from tests.harness.sample import Sample
+
+LEFT = """
+import asyncio
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+ENGINE = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+
+async def command(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+async def whole(engine: AsyncEngine) -> None:
+    await command(engine)
+    await engine.dispose()
+
+@pytest.mark.own_database
+def test_leaves_it(engine: AsyncEngine) -> None:
+    asyncio.run(command(ENGINE))
+
+@pytest.mark.own_database
+async def test_leaves_it_in_a_thread(engine: AsyncEngine) -> None:
+    await asyncio.to_thread(asyncio.run, command(ENGINE))
+
+@pytest.mark.own_database
+def test_disposes(engine: AsyncEngine) -> None:
+    asyncio.run(whole(create_async_engine("postgresql+asyncpg://somebody@nowhere/db")))
+
+@pytest.mark.own_database
+async def test_awaits(engine: AsyncEngine) -> None:
+    await whole(ENGINE)
+
+async def test_next(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+
+def test_the_test_that_left_it_is_told(sample: Sample) -> None:
+    sample.write("tests/test_a.py", LEFT)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "2 failed, 3 passed" in outcome.output, outcome.output
+    assert "FAILED tests/test_a.py::test_leaves_it " in outcome.output
+    assert "FAILED tests/test_a.py::test_leaves_it_in_a_thread " in outcome.output
+    assert outcome.output.count("  tests/test_a.py:11, in command\n") == 2
+    assert "await engine.dispose()" in outcome.output
+    assert "Warning" not in outcome.output
+    assert "Traceback" not in outcome.output

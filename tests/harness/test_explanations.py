@@ -1,0 +1,158 @@
+"""An error that looks like another is explained: where it came from, however deep it is, and what to write instead."""
+
+import shutil
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.environment import Project
+from tests.harness.sample import Sample
+
+CASES = Path(__file__).with_name("cases")
+
+OPTION = "select(User).options(selectinload(User.namesakes))"
+REFRESH = 'await session.refresh(user, ["namesakes"])'
+
+EXPLAINED = {
+    "test_route[response-model-{}]": [
+        "GET /response-model read User.namesakes, which was not loaded",
+        "  tests/test_cases.py:",
+        ", in response_model, whose answer was made into its response model",
+        OPTION,
+        REFRESH,
+    ],
+    "test_route[page-{}]": [
+        "GET /page read User.namesakes",
+        OPTION,
+        "where a relationship loads User, after the option of that: .selectinload(User.namesakes)",
+    ],
+    "test_route[validated-{}]": [
+        "GET /validated read User.namesakes",
+        "  tests/test_cases.py:",
+        ", in validated",
+        OPTION,
+    ],
+    "test_route[read-{}]": ["GET /read read User.namesakes", "  tests/test_cases.py:", ", in read", OPTION, REFRESH],
+    "test_route[raised-again-{}]": ["GET /raised-again read User.namesakes", "  tests/test_cases.py:", OPTION],
+    "test_route[in-a-group-{}]": [
+        "GET /in-a-group read User.namesakes",
+        "  tests/test_cases.py:",
+        ", in count",
+        OPTION,
+    ],
+    "test_route[expired-{}]": ["GET /expired read User.email", "await session.refresh(user)", "expire_on_commit=False"],
+    "test_route[deferred-{}]": ["GET /deferred read User.note", "select(User).options(undefer(User.note))"],
+    "test_route[swallowed-{}]": ["an earlier statement has failed, its error was caught", "begin_nested()"],
+    "test_in_the_test_itself[{}]": [
+        "the test read User.namesakes",
+        "  tests/test_cases.py:",
+        ", in test_in_the",
+        OPTION,
+    ],
+    "test_synchronously[{}]": ["outside of an `await`", "  tests/test_cases.py:", "await session.run_sync("],
+}
+LOOP = "test_without_a_database"
+
+
+@pytest.fixture(scope="module")
+def failures(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each case of `explained.py` that fails in its call is reported as."""
+    sample = Sample.of(sample_project, tmp_path_factory.mktemp("explained") / "sample")
+    shutil.copy(CASES / "explained.py", sample.folder / "tests" / "test_cases.py")
+    # Apart, since a test is tried here for what it says, and not for what it leaves to another.
+    return {name: text for mode in ("own", "not own") for name, text in _failures(sample, "-k", mode).items()}
+
+
+def _failures(sample: Sample, *options: str) -> dict[str, str]:
+    outcome = sample.pytest("-p", "no:randomly", "--junit-xml=report.xml", *options)
+    report = ElementTree.parse(sample.folder / "report.xml").getroot()  # noqa: S314 - our own pytest wrote it
+    found = {
+        case.attrib["name"]: failure.text or "" for case in report.iter("testcase") for failure in case.iter("failure")
+    }
+    assert found, outcome.output
+    return found
+
+
+@pytest.mark.parametrize("mode", ["savepoint", "own"])
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_it_is_explained(failures: dict[str, str], name: str, mode: str) -> None:
+    report = failures[name.format(mode)]
+
+    for words in EXPLAINED[name]:
+        assert words in report
+    # Once, at the top.
+    assert report.count(EXPLAINED[name][0]) == 1
+    assert report.startswith(EXPLAINED[name][0]) or "outside of an" in report.splitlines()[0]
+
+
+def test_another_loop_is_explained(failures: dict[str, str]) -> None:
+    report = failures[LOOP]
+
+    assert report.startswith("a connection, a lock or a client was used on the event loop of asyncio.run()")
+    assert ", in wait" in report
+    assert "write `await wait()` instead of `asyncio.run(wait())`" in report
+
+
+def test_every_case_was_tried_and_what_a_test_expects_keeps_its_frames(failures: dict[str, str]) -> None:
+    assert failures.keys() == {name.format(mode) for name in EXPLAINED for mode in ("savepoint", "own")} | {LOOP}
+
+
+TWICE = """
+import asyncio
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+ENGINE = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+
+async def command() -> None:
+    async with ENGINE.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+@pytest.mark.own_database
+def test_twice(engine: AsyncEngine) -> None:
+    asyncio.run(command())
+    asyncio.run(command())
+"""
+
+
+def test_an_engine_on_two_loops_is_named(sample: Sample) -> None:
+    sample.write("tests/test_a.py", TWICE)
+
+    outcome = sample.pytest()
+
+    assert "tests.test_a.ENGINE was used on the event loop of asyncio.run()" in outcome.output, outcome.output
+    assert "  tests/test_a.py:11, in command" in outcome.output
+    assert "write `await command()` instead of `asyncio.run(command())`" in outcome.output
+    assert "@pytest.mark.own_database" in outcome.output
+
+
+ADVICE = (
+    TWICE.partition("@pytest.mark")[0]
+    + """
+async def on_its_own() -> None:
+    engine = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    await engine.dispose()
+
+async def test_awaited(engine: AsyncEngine) -> None:
+    await command()
+    await command()
+
+@pytest.mark.own_database
+def test_with_an_engine_of_its_own(engine: AsyncEngine) -> None:
+    asyncio.run(on_its_own())
+    asyncio.run(on_its_own())
+"""
+)
+
+
+def test_what_the_advice_says_works(sample: Sample) -> None:
+    sample.write("tests/test_a.py", ADVICE)
+
+    outcome = sample.pytest()
+
+    assert "2 passed" in outcome.output, outcome.output
+    assert outcome.code == 0, outcome.output

@@ -1,0 +1,114 @@
+"""The end of a lifespan that fails: what went wrong first stands first, with its place, and then what that led to."""
+
+import pytest
+
+from tests.harness.sample import Sample
+
+TEST = """
+from httpx import AsyncClient
+async def test_health(client: AsyncClient) -> None:
+    await client.get("/health")
+"""
+
+LIFESPAN = """
+
+async def close() -> None:
+    raise OSError("already closed")
+
+async def listen(queue: str) -> None:
+    raise LookupError(f"no queue {{queue}}")
+
+async def begin() -> None:
+{begin}
+
+own_lifespan = lifespan
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    async with own_lifespan(app) as state:
+        await begin()
+        yield state
+"""
+
+IN_FINALLY = """
+    try:
+        await listen("mail")
+    finally:
+        await close()
+"""
+
+AFTER = """
+    stack = contextlib.AsyncExitStack()
+    async with stack:
+        stack.push_async_callback(close)
+        await listen("mail")
+"""
+
+FROM = """
+    try:
+        await listen("mail")
+    except LookupError as error:
+        raise RuntimeError("no broker") from error
+"""
+
+GROUP = """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(listen("mail"))
+        group.create_task(listen("post"))
+"""
+
+OF_A_LIBRARY = """
+    getattr(starlette.datastructures.State(), "broker")
+"""
+
+
+def error_of(sample: Sample, begin: str) -> list[str]:
+    """The lines of the run's error when the lifespan begins so; in place of a line's number there is none."""
+    main = sample.folder / "src" / "sample" / "main.py"
+    head, create, rest = main.read_text().partition("\n\ndef create_app")
+    assert create
+    body = LIFESPAN.format(begin=begin.strip("\n"))
+    main.write_text(f"import asyncio\nimport contextlib\nimport starlette.datastructures\n{head}{body}{create}{rest}")
+    sample.write("tests/test_a.py", TEST)
+    outcome = sample.pytest()
+    assert outcome.code != 0
+    return outcome.error.splitlines()
+
+
+def where(lines: list[str], *words: str) -> list[int]:
+    """The numbers of the lines that have these words, each in exactly one."""
+    return [next(number for number, line in enumerate(lines) if word in line) for word in words]
+
+
+@pytest.mark.parametrize("begin", [IN_FINALLY, AFTER])
+def test_an_error_that_a_clean_up_hides(sample: Sample, begin: str) -> None:
+    lines = error_of(sample, begin)
+
+    assert "the lifespan of the application 'Sample' died of LookupError: no queue mail" in lines[0]
+    order = where(lines, "no queue mail", ", in listen", "cleaned up or handled: OSError: already closed", ", in close")
+    assert order == sorted(order)
+    assert all("src/sample/main.py:" in lines[order[index]] for index in (1, 3))
+
+
+def test_an_error_that_was_made_another(sample: Sample) -> None:
+    lines = error_of(sample, FROM)
+
+    assert "died of RuntimeError: no broker" in lines[0]
+    order = where(lines, "no broker", "It came from LookupError: no queue mail", ", in listen")
+    assert order == sorted(order)
+
+
+def test_all_errors_of_a_group(sample: Sample) -> None:
+    lines = error_of(sample, GROUP)
+
+    assert "died of LookupError: no queue mail" in lines[0]
+    assert where(lines, "and of LookupError: no queue post")
+    assert sum(", in listen" in line for line in lines) == 2
+
+
+def test_what_a_library_has_handled_is_its_own_affair(sample: Sample) -> None:
+    lines = error_of(sample, OF_A_LIBRARY)
+
+    assert "died of AttributeError: " in lines[0]
+    assert not any("KeyError" in line for line in lines)
+    assert where(lines, ", in begin")
