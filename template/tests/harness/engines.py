@@ -1,6 +1,9 @@
 """The application's engines for PostgreSQL: which there are, and their pools."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakSet, ref
 
 from sqlalchemy import Connection, Engine, Pool
@@ -32,9 +35,15 @@ class Engines:
         """Whether a dialect is that of one of the harness's own."""
         return dialect in self._of_harness
 
-    def note(self, engine: Engine, *, is_of_test: bool) -> None:
-        """An engine was made."""
-        self._made.append(Made(ref(engine), is_of_test))
+    def noting(self, init: Callable[..., None], is_of_test: Callable[[], bool]) -> Callable[..., None]:
+        """The constructor of SQLAlchemy's engines, which notes each, and whether a test makes it."""
+
+        @functools.wraps(init)
+        def init_and_note(engine: Engine, *arguments: Any, **options: Any) -> None:
+            init(engine, *arguments, **options)
+            self._made.append(Made(ref(engine), is_of_test()))
+
+        return init_and_note
 
     def engine_connect(self, connection: Connection) -> None:
         """Listen to SQLAlchemy's event of that name: an engine may have been made before the harness was there."""

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from .fresh import OF_TEST, FreshSession
 from .lifespan import LifespanError, RunningApp
 from .places import places
+from .process import REDIRECT
 from .raw_connection import installed_driver
-from .redirect import REDIRECT, Redirect
+from .redirect import Redirect
 from .refusals import BY_HAND, IsolationError
 from .savepoint import TEST_URL, on_demand
 from .server import stop_run

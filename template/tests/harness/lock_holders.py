@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, ExceptionContext, event
 
+from .process import REDIRECT
 from .queries import shortened
-from .redirect import REDIRECT
 from .server import USED
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html; NOWAIT has it too, and has not waited.

@@ -27,7 +27,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from .places import places
 from .postgres.server import Server
-from .redirect import REDIRECT, Redirect
+from .process import REDIRECT
+from .redirect import Redirect
 
 # Called after each revision, in its transaction, as `EnvironmentContext.configure` says of `on_version_apply`.
 Watch = Callable[..., None]

@@ -7,13 +7,11 @@ driver and its options are kept, the address is replaced, and without a database
 savepoint test, engines get the connection that they share, and what cannot share it is refused.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any
 
-import pytest
 from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import Pool
@@ -53,7 +51,7 @@ class Redirect:
         self.is_shared = self.has_connected_apart = False
         self.root = FOLDER.parents[1]
         self.refusals = Refusals()
-        self.shared = SharedConnection(Transactions(self.refusals))
+        self.shared = SharedConnection(Transactions(refusals=self.refusals))
         self.engines = Engines()
         self.events = EngineEvents(lambda: place_of_call(self.root))
         self._database: URL | None = None
@@ -76,7 +74,7 @@ class Redirect:
             self._patches.apply(self)
             driver_pools.apply(self._patches.replace, self)
             # No event says that an engine was made.
-            self._patches.replace(Engine, "__init__", self._noting(Engine.__init__))
+            self._patches.replace(Engine, "__init__", self.engines.noting(Engine.__init__, self._is_made_by_test))
 
     def stop(self) -> None:
         """Hear of none any more."""
@@ -167,6 +165,10 @@ class Redirect:
         place = place_of_call(self.root)
         return f" ({place})" if place else ""
 
+    def _is_made_by_test(self) -> bool:
+        is_late = self._database is not None and self.shared.transactions.mode != "seeding"
+        return is_late or (place_of_call(self.root) or "").startswith("tests/")
+
     @property
     def _is_read_only(self) -> bool:
         # What a fixture of a wider scope writes would stay for all tests after it.
@@ -182,35 +184,3 @@ class Redirect:
         elif (error := self.other(why)) is not None:
             raise error
         return False
-
-    def _noting(self, init: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(init)
-        def init_and_note(engine: Engine, *arguments: Any, **options: Any) -> None:
-            init(engine, *arguments, **options)
-            is_late = self._database is not None and self.shared.transactions.mode != "seeding"
-            is_of_test = is_late or (place_of_call(self.root) or "").startswith("tests/")
-            self.engines.note(engine, is_of_test=is_of_test)
-
-        return init_and_note
-
-
-# Of the process, since it listens before there is a run.
-OF_PROCESS = Redirect()
-REDIRECT = pytest.StashKey[Redirect]()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REDIRECT] = OF_PROCESS
-    OF_PROCESS.root = config.rootpath
-    OF_PROCESS.listen()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    OF_PROCESS.stop()
-
-
-@pytest.fixture(scope="session")
-def redirect(pytestconfig: pytest.Config) -> Redirect:
-    """Where the process's connections go."""
-    return pytestconfig.stash[REDIRECT]

@@ -7,7 +7,7 @@ would leave its own to all tests after it. It is refused when it connects.
 import pytest
 
 from .guards import Guard
-from .redirect import REDIRECT
+from .process import REDIRECT
 from .refusals import OWN_DATABASE, IsolationError
 from .watch import Watch
 

@@ -19,7 +19,8 @@ from sqlalchemy import URL
 
 from .databases import Databases, WorkerDatabase
 from .engine_events import take_back
-from .redirect import REDIRECT, Redirect
+from .process import REDIRECT
+from .redirect import Redirect
 from .refusals import ENDED
 
 # Where the connections of a test lead to.

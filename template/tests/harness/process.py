@@ -1,0 +1,25 @@
+"""The one redirection of this process, which listens before there is a run, and to the end of it."""
+
+import pytest
+
+from .redirect import Redirect
+
+OF_PROCESS = Redirect()
+REDIRECT = pytest.StashKey[Redirect]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REDIRECT] = OF_PROCESS
+    OF_PROCESS.root = config.rootpath
+    OF_PROCESS.listen()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    OF_PROCESS.stop()
+
+
+@pytest.fixture(scope="session")
+def redirect(pytestconfig: pytest.Config) -> Redirect:
+    """Where the process's connections go."""
+    return pytestconfig.stash[REDIRECT]
