@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection, TextClause, event
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
+from .handled import acting_task
 from .refusals import HAS_ENDED, OWN_DATABASE
 
 
@@ -126,7 +127,7 @@ class OuterTransaction:
         self.ended = True
 
     def _on_savepoint(self, connection: Connection, name: str | None) -> None:
-        task = asyncio.current_task()
+        task = acting_task()
         if self._open and self._open[-1].task is not task:
             self._refuse(
                 f"two tasks use the database at once: {_name(task)} opens a session while one of "
