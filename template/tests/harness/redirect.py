@@ -36,6 +36,11 @@ class Redirect:
         self._tests_dialects: WeakSet[Dialect] = WeakSet()
         self._engines: WeakSet[Engine] = WeakSet()
 
+    @property
+    def database(self) -> URL | None:
+        """Where connections go now."""
+        return self._database
+
     @contextmanager
     def to(self, database: URL) -> Iterator[None]:
         """Send every connection to `database` until the block ends; then to where they went before."""
