@@ -163,9 +163,12 @@ def test_a_debugger(pytestconfig: pytest.Config) -> None:
 LOOKS = """
 import signal
 
-def test_the_alarm() -> None:
+import pytest
+
+@pytest.mark.parametrize("allowed", [False, pytest.param(True, marks=pytest.mark.allow("slow"))])
+def test_the_alarm(allowed: bool) -> None:
     left, _ = signal.getitimer(signal.ITIMER_REAL)
-    print(f"seconds left: {left > 0}")
+    print(f"{allowed}: {-(-left // 10):.0f} times ten seconds")
 """
 
 
@@ -219,10 +222,14 @@ def test_what_takes_its_time_and_is_right(sample: Sample) -> None:
     assert "3 passed" in outcome.output, outcome.output
 
 
-@pytest.mark.parametrize(("seconds", "is_set"), [("60", True), ("0", False)])
-def test_no_seconds_are_no_limit(sample: Sample, seconds: str, is_set: bool) -> None:
+@pytest.mark.parametrize(
+    ("setting", "tens"),
+    [("test_deadline_seconds=120", 12), ("test_deadline_seconds=0", 0), ("slow_test_seconds=30", 18)],
+)
+def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> None:
     sample.write("tests/test_a.py", LOOKS)
 
-    outcome = sample.pytest("-s", "-o", f"test_deadline_seconds={seconds}")
+    outcome = sample.pytest("-s", "-o", setting)
 
-    assert f"seconds left: {is_set}" in outcome.output, outcome.output
+    assert f"False: {tens} times ten seconds" in outcome.output, outcome.output
+    assert f"True: {tens * 10} times ten seconds" in outcome.output

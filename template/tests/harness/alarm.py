@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 from .slow import DEBUGGED
+from .slow import GUARD as SLOW
 from .standstill import report_of
 from .tasks import OF_TEST
 
-# Fixtures of wider scope start servers and run migrations: they have so many times as long.
+# Fixtures of wider scope start servers and run migrations, and some tests may be slow: they have so many times as long.
 WIDER = 10
 # Seconds until the next attempt, if the first did not help.
 AGAIN = 2.0
@@ -55,11 +56,11 @@ class Deadline:
     def of(self, item: pytest.Item, phase: str, times: int = 1) -> Iterator[None]:
         """Limit a phase of a test, unless somebody else uses the alarm, or a debugger may stop the process."""
         self.message = None
-        if self._seconds == 0 or sys.platform == "win32" or "pydevd" in sys.modules or not self._is_installed():
+        if self._seconds <= 0 or sys.platform == "win32" or "pydevd" in sys.modules or not self._is_installed():
             yield
             return
         self._item, self._phase = item, phase
-        self._set(times)
+        self._set(times if SLOW.watches(item) else WIDER)
         try:
             yield
         finally:
@@ -104,7 +105,7 @@ class Deadline:
         return run
 
     def _is_installed(self) -> bool:
-        if threading.current_thread() is not threading.main_thread():
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
             return False
         handler = signal.getsignal(signal.SIGALRM)
         if handler is signal.SIG_DFL:

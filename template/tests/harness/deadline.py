@@ -1,6 +1,7 @@
 """No test runs for ever: after a minute it fails, and says where it stands and what the database waits for.
 
-Its set-up and its tear-down have as long. `alarm.py` says how they are ended, and `standstill.py` what is said.
+A minute is six times what guard `slow` lets pass; `test_deadline_seconds` is another limit. The set-up and the
+tear-down of a test have as long. `alarm.py` says how they are ended, and `standstill.py` what is said.
 """
 
 import re
@@ -10,20 +11,23 @@ from typing import Any
 import pytest
 
 from .alarm import WIDER, Deadline
+from .slow import BUDGET
 
 DEADLINE = pytest.StashKey[Deadline]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("test_deadline_seconds", "When a test is ended, and its set-up, and its tear-down.", default="60")
+    parser.addini("test_deadline_seconds", "When a test is ended, and its set-up, and its tear-down; 0 is never.")
 
 
+# Last, since it asks for the budget of a guard.
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     text = config.getini("test_deadline_seconds")
     # Not what float() knows beside numbers: "nan" and "inf".
-    if not re.fullmatch(r"\d+(\.\d+)?", text):
+    if text and not re.fullmatch(r"\d+(\.\d+)?", text):
         raise pytest.UsageError(f"test_deadline_seconds in pyproject.toml is {text!r}, and has to be a number")
-    config.stash[DEADLINE] = Deadline(float(text))
+    config.stash[DEADLINE] = Deadline(float(text) if text else 6 * config.stash[BUDGET])
     config.add_cleanup(config.stash[DEADLINE].uninstall)
 
 
