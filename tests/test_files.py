@@ -36,6 +36,9 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/harness/drivers.py", "passw"),
         ("/tests/harness/databases.py", "role"),
         ("/tests/harness/marked.py", "role"),
+        # SET LOCAL ROLE, and whose privileges it drops.
+        ("/tests/harness/transaction_end.py", "role"),
+        ("/tests/harness/transaction_end.py", "auth"),
         ("/tests/harness/kept.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
         ("/tests/harness/postgres/url.py", "role"),

@@ -31,7 +31,9 @@ def test_how_often_one_select_is_too_often(sample: Sample, limit: str, passes: b
     assert ("tests/test_a.py:11, in looks" in outcome.output) is not passes
 
 
-@pytest.mark.parametrize("setting", ["n_plus_one=many", "n_plus_one=1", "slow_test_seconds=long"])
+@pytest.mark.parametrize(
+    "setting", ["n_plus_one=many", "n_plus_one=1", "slow_test_seconds=long", "test_deadline_seconds=nan"]
+)
 def test_a_setting_that_is_no_number_is_refused(sample: Sample, setting: str) -> None:
     name, value = setting.split("=")
 

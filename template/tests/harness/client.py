@@ -1,19 +1,20 @@
-"""HTTP clients that speak to the application in this process, in the test's own task.
+"""HTTP clients that speak to the application in this process, on the test's own event loop.
 
 They pass on the state of the lifespan that runs. An exception that the application does not handle reaches the test
 with its traceback; a test of a 500 asks for a client that answers as the server would.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx import AsyncClient
 
-from .guards import around_request
-from .handled import App, handle
+from .handled import start
 from .lifespan import RunningApp
+from .transport import Transport
 
 
 class NewClient(Protocol):
@@ -24,28 +25,37 @@ class NewClient(Protocol):
     ) -> AsyncClient: ...
 
 
-@pytest.fixture
-def with_state(running_app: RunningApp, isolated: None, request: pytest.FixtureRequest) -> App:
-    """The application as a server sees it, in ASGI, with the guards around each request."""
+class Served:
+    """The application as a server sees it, in ASGI: with the lifespan's state, and a task for each request."""
 
-    async def serve(scope: Any, receive: Any, send: Any) -> None:
+    def __init__(self, running_app: RunningApp) -> None:
+        self._running = running_app
+
+    def start(self, scope: Any, receive: Any, send: Any) -> asyncio.Task[None]:
+        """Handle a request in a task of its own."""
         # As a server does: each request gets a shallow copy of what the lifespan yielded.
-        scope["state"] = running_app.state.copy()
-        with around_request(request.node):
-            await handle(running_app.app, scope, receive, send)
+        scope["state"] = self._running.state.copy()
+        return start(self._running.app, scope, receive, send)
 
-    return serve
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.start(scope, receive, send)
 
 
 @pytest.fixture
-async def new_client(anyio_backend: str, running_app: RunningApp, with_state: App) -> AsyncIterator[NewClient]:
+def with_state(running_app: RunningApp, isolated: None) -> Served:
+    """The application as a server sees it, in ASGI, with the guards around each request."""
+    return Served(running_app)
+
+
+@pytest.fixture
+async def new_client(anyio_backend: str, running_app: RunningApp, with_state: Served) -> AsyncIterator[NewClient]:
     """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     async with AsyncExitStack() as clients:
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
-            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
+            transport = Transport(with_state, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 

@@ -26,7 +26,6 @@ class Guard:
         instead: one sentence: what to do.
         fixtures: entered before the first function-scoped fixture of a test, and left after the last of them is over.
         call: entered before the test's own function, and left right after it, while its fixtures are still there.
-        request: entered before each request that a client sends to the application, and left when it is answered.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Guard:
     instead: str
     fixtures: Around | None = None
     call: Around | None = None
-    request: Around | None = None
 
     def __post_init__(self) -> None:
         GUARDS[self.name] = self
@@ -113,7 +111,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _watching(item: pytest.Item) -> list[Guard]:
-    # Asked for three times or more by each test.
+    # Asked for twice by each test.
     if WATCHING not in item.stash:
         item.stash[WATCHING] = [guard for guard in GUARDS.values() if guard.watches(item)]
     return item.stash[WATCHING]
@@ -126,11 +124,6 @@ def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
             if around is not None:
                 stack.enter_context(around(item))
         yield
-
-
-def around_request(item: pytest.Item) -> AbstractContextManager[None]:
-    """What surrounds one request of this test."""
-    return _entered(item, [guard.request for guard in _watching(item)])
 
 
 @pytest.fixture(autouse=True)

@@ -42,8 +42,8 @@ def _explain(config: pytest.Config, context: ExceptionContext) -> None:
     if not is_lock or server is None or context.sqlalchemy_exception is None:
         return
     lent = {_pid(record.driver_connection): checkout for record, checkout in config.stash[REDIRECT].events.lent.items()}
-    with server.connect() as admin:
-        found = admin.execute(IN_TRANSACTION, (config.stash[REDIRECT].database().database,)).fetchall()
+    with server.connect() as connection:
+        found = connection.execute(IN_TRANSACTION, (config.stash[REDIRECT].database().database,)).fetchall()
     lines = [
         f"- {lent.get(pid, 'another connection')}, {state}; its last statement: {shortened(query)}"
         for pid, state, query in found

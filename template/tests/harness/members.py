@@ -43,7 +43,7 @@ class Member:
         is_connecting: whether the pool still sets it up.
         level: the isolation level that its engine gives to all its transactions; None for the server's own.
         task: that began the transaction; None between transactions.
-        root: the task that the test would have to wait for, if that is another one: of a request, its client's.
+        root: the task that it acts for: of a request, the one that has sent it.
         request: for which the transaction began; None outside of any.
         is_of_lifespan: whether a task of the lifespan began it.
         is_of_test: whether it is `db_session`'s.
@@ -74,7 +74,7 @@ class Member:
         if self.task is None:
             self.task = asyncio.current_task()
             self.request = REQUEST.get()
-            self.root = self.task if self.request is None else self.request.caller
+            self.root = self.task if self.request is None else self.request.sender
             self.is_of_lifespan = OF_LIFESPAN.get()
             self.is_of_test = is_of_test
 

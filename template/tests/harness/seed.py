@@ -1,7 +1,7 @@
 """Rows that every test of a run begins with: written once by each worker, and cloned with the schema.
 
-A project that has such rows overrides the fixture `seed_data`. What the lifespan commits while it starts, a first admin
-for example, is there too: `running_app` hands it on. Both are in every test, with a database of its own or without.
+A project that has such rows overrides the fixture `seed_data`. What the lifespan commits while it starts is there too:
+`running_app` hands it on. Both are in every test, with a database of its own or without.
 """
 
 import asyncio

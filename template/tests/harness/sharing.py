@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
+from . import testclient
 from .drivers import ASKED_BY, HARNESS
 from .proxy_asyncpg import AsyncpgProxy
 from .proxy_psycopg import psycopg_proxy
@@ -16,6 +17,8 @@ Creator = Callable[..., Awaitable[Any]]
 
 def why_not(driver: str, shared: SharedConnection, *, is_async: bool) -> str | None:
     """Why an engine on this driver, which connects here and now, cannot share the connection; None if it can."""
+    if (refusal := testclient.refusal()) is not None:
+        return refusal
     if not is_async:
         return f"a synchronous engine ({driver}) connects in a savepoint test, and cannot share the test's connection."
     if driver not in ("asyncpg", "psycopg", "psycopg_async"):

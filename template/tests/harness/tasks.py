@@ -1,7 +1,7 @@
 """Guards: a test leaves no task behind, and no context variable; both would be there for the test after it.
 
-All async tests run in one task on one loop. What a test started may end by itself, if it does so soon; a context
-variable that the application sets while it handles a request is the request's own, as on a server.
+All async tests run in one task on one loop. What a test started may end by itself, if it does so soon. A context
+variable that the application sets for a request is gone with it, as on a server: see `handled.py`.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ GRACE = 0.5
 HARMLESS = {"of_test", "decimal_context", "current_async_library_cvar", "warnings_context"}
 
 OF_TEST: ContextVar[list[asyncio.Task[Any]] | None] = ContextVar("of_test", default=None)
-OF_REQUESTS = pytest.StashKey[set[ContextVar[Any]]]()
 
 TASKS = Guard(
     "tasks",
@@ -34,18 +33,10 @@ TASKS = Guard(
 )
 
 
-@contextmanager
-def _of_request(item: pytest.Item) -> Iterator[None]:
-    before = copy_context()
-    yield
-    item.stash.setdefault(OF_REQUESTS, set()).update(_changed(before))
-
-
 CONTEXT = Guard(
     "context",
     why="all async tests share a context: the next test finds the value there, and passes or fails by the order.",
     instead="keep what set() returns, and give it to reset() in a `finally`, or in a fixture after its yield.",
-    request=_of_request,
 )
 
 
@@ -137,8 +128,7 @@ def _where(task: asyncio.Task[Any], item: pytest.Item) -> str:
 
 
 def _put_back(item: pytest.Item, before: Context) -> None:
-    of_requests: set[ContextVar[Any]] = item.stash.get(OF_REQUESTS, set())
-    left = _changed(before) - of_requests
+    left = _changed(before)
     if not left:
         return
     names = ", ".join(sorted(variable.name for variable in left))

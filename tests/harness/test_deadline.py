@@ -1,0 +1,235 @@
+"""A deadline for what hangs: it fails, says where it stands, and those after it pass. The clock is its limit alone."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from tests.environment import Project
+from tests.harness.sample import Sample
+
+HANGS = """
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from httpx import AsyncClient
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.harness.postgres.server import Server
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_an_await(client: AsyncClient) -> None:
+    await for_ever()
+
+
+@pytest.fixture
+async def never_up(anyio_backend: str) -> None:
+    await for_ever()
+
+
+async def test_a_set_up(client: AsyncClient, never_up: None) -> None:
+    pass
+
+
+@pytest.fixture
+async def never_down(anyio_backend: str) -> AsyncIterator[None]:
+    yield
+    await for_ever()
+
+
+async def test_a_tear_down(client: AsyncClient, never_down: None) -> None:
+    pass
+
+
+class TestOfAClass:
+    @pytest.fixture
+    async def never_up(self, anyio_backend: str) -> None:
+        await for_ever()
+
+    async def test_a_method(self, never_up: None) -> None:
+        pass
+
+
+def test_a_block() -> None:
+    threading.Event().wait()
+
+
+def test_a_loop_of_its_own() -> None:
+    asyncio.run(for_ever())
+
+
+async def test_a_block_of_the_loop(client: AsyncClient) -> None:
+    time.sleep(3600)
+
+
+def test_a_statement_of_psycopg(postgres: Server) -> None:
+    with postgres.connect() as connection:
+        connection.execute("SELECT pg_sleep(3600)")
+
+
+@pytest.mark.own_database
+async def test_a_lock(client: AsyncClient, db_session: AsyncSession) -> None:
+    await db_session.execute(text("INSERT INTO users (email) VALUES ('ada@example.com')"))
+    await client.post("/users", json={"email": "ada@example.com"})
+
+
+async def test_an_endless_answer(client: AsyncClient, app: FastAPI) -> None:
+    async def lines() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(0.01)
+
+    @app.get("/endless")
+    async def endless() -> StreamingResponse:
+        return StreamingResponse(lines())
+
+    await client.get("/endless")
+
+
+async def test_a_cancellation_that_is_swallowed(client: AsyncClient) -> None:
+    try:
+        await for_ever()
+    except asyncio.CancelledError:
+        pass
+
+
+async def test_a_task(client: AsyncClient) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(for_ever(), name="poller")
+"""
+
+PLACE = "It stands at tests/test_a.py:"
+SAID = {
+    "test_an_await": ["test_an_await has not ended after 1 s", PLACE, "in for_ever"],
+    "test_a_set_up": ["the set-up of test_a_set_up has not ended", PLACE, "in for_ever"],
+    "test_a_tear_down": ["the tear-down of test_a_tear_down has not ended", PLACE, "in for_ever"],
+    "test_a_method": ["the set-up of test_a_method has not ended", PLACE],
+    "test_a_block": [PLACE, "in test_a_block"],
+    "test_a_loop_of_its_own": [PLACE, "in test_a_loop_of_its_own"],
+    "test_a_block_of_the_loop": [PLACE, "in test_a_block_of_the_loop"],
+    "test_a_statement_of_psycopg": [PLACE, "in test_a_statement_of_psycopg"],
+    "test_a_lock": [
+        PLACE,
+        "Under way: POST /users, at src/sample/users.py:",
+        "In the database: INSERT INTO users (email) VALUES ($1::VARCHAR)",
+        "waits for a lock of a connection that is idle in transaction after: INSERT INTO users (email) VALUES ('…')",
+    ],
+    "test_an_endless_answer": ["Under way: GET /endless. Its answer has begun", 'async with client.stream("GET", …)'],
+    "test_a_cancellation_that_is_swallowed": ["has not ended after 1 s"],
+    "test_a_task": ["in test_a_task", "Under way: task poller, at tests/test_a.py:"],
+}
+
+INNOCENT = """
+
+async def test_after_{0}(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={{"email": "ada@example.com"}})).status_code == 201
+"""
+
+RIGHT = """
+import signal
+import time
+
+import pytest
+
+@pytest.fixture(scope="session")
+async def takes_longer_than_a_test_may(anyio_backend: str) -> None:
+    time.sleep(1.5)
+
+async def test_a_fixture_of_wider_scope(takes_longer_than_a_test_may: None) -> None:
+    pass
+
+def test_an_alarm_of_the_tests_own() -> None:
+    rung: list[int] = []
+    signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    signal.pause()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert rung
+
+def test_a_debugger(pytestconfig: pytest.Config) -> None:
+    pytestconfig.hook.pytest_enter_pdb(config=pytestconfig, pdb=None)
+    time.sleep(1.5)
+"""
+
+LOOKS = """
+import signal
+
+import pytest
+
+@pytest.mark.parametrize("allowed", [False, pytest.param(True, marks=pytest.mark.allow("slow"))])
+def test_the_alarm(allowed: bool) -> None:
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    print(f"{allowed}: {-(-left // 10):.0f} times ten seconds")
+"""
+
+
+@pytest.fixture(scope="module")
+def said(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """What each test of a run said in which many hang; None of one that passed."""
+    sample = Sample.of(sample_project, tmp_path_factory.mktemp("hangs") / "sample")
+    # A whole and innocent test after each that hangs.
+    parts = HANGS.split("\n\n\n")
+    for number, part in enumerate(parts):
+        if "test_" in part.partition("(")[0] or "def test_" in part:
+            parts[number] += INNOCENT.format(number)
+    sample.write("tests/test_a.py", "\n\n\n".join(parts))
+    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1", "--junit-xml=report.xml")
+    report = ElementTree.parse(sample.folder / "report.xml").getroot()  # noqa: S314 - our own pytest wrote it
+    found: dict[str, str | None] = {}
+    for case in report.iter("testcase"):
+        failures = [
+            f"{failure.get('message')}\n{failure.text}" for failure in [*case.iter("failure"), *case.iter("error")]
+        ]
+        found[case.attrib["name"]] = "\n".join(failures) or None
+    assert found, outcome.output
+    return found
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_hangs_is_ended_and_says_where_it_stands(said: dict[str, str | None], name: str) -> None:
+    message = said[name]
+
+    assert message is not None, f"{name} passed"
+    for words in SAID[name]:
+        assert words in message
+
+
+def test_those_after_it_pass(said: dict[str, str | None]) -> None:
+    after = {name: message for name, message in said.items() if name.startswith("test_after_")}
+
+    assert len(after) == len(SAID)
+    assert set(after.values()) == {None}
+
+
+def test_no_values_are_shown(said: dict[str, str | None]) -> None:
+    assert "ada@example.com" not in str(said["test_a_lock"])
+
+
+def test_what_takes_its_time_and_is_right(sample: Sample) -> None:
+    sample.write("tests/test_a.py", RIGHT)
+
+    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1")
+
+    assert "3 passed" in outcome.output, outcome.output
+
+
+@pytest.mark.parametrize(
+    ("setting", "tens"),
+    [("test_deadline_seconds=120", 12), ("test_deadline_seconds=0", 0), ("slow_test_seconds=30", 18)],
+)
+def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> None:
+    sample.write("tests/test_a.py", LOOKS)
+
+    outcome = sample.pytest("-s", "-o", setting)
+
+    assert f"False: {tens} times ten seconds" in outcome.output, outcome.output
+    assert f"True: {tens * 10} times ten seconds" in outcome.output
