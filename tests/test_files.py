@@ -39,6 +39,7 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         # SET LOCAL ROLE, and whose privileges it drops.
         ("/tests/harness/transaction_end.py", "role"),
         ("/tests/harness/transaction_end.py", "auth"),
+        ("/tests/harness/transaction_end.py", "_auth"),
         ("/tests/harness/kept.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
         ("/tests/harness/postgres/url.py", "role"),
