@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import Project
+from tests.environment import UV, Project, synced
 from tests.harness.sample import Sample
 
 Run = Callable[[str], dict[str, str | None]]
 
 CASES = Path(__file__).with_name("cases")
+
+DRIVERS = ("asyncpg", "psycopg")
+OLDEST = "2.0.40"
 
 TWO_TASKS = "two tasks use the database at once"
 TOOK_ALONG = "would take along what another one has"
@@ -46,14 +49,26 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module", params=["asyncpg", "psycopg"])
-def run(sample_project: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
+@pytest.fixture(scope="session")
+def oldest_project(sample_project: Project, environments: Path, default_python: Path) -> Project:
+    """The sample, in an environment with the oldest SQLAlchemy that the harness supports."""
+    project = synced(sample_project.folder, environments / "oldest-environment", default_python)
+    project.check(UV, "pip", "install", "--python", project.python, f"sqlalchemy=={OLDEST}")
+    return project
+
+
+@pytest.fixture(
+    scope="module", params=[(driver, sql) for driver in DRIVERS for sql in ("newest", OLDEST)], ids="-".join
+)
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
     """Runs a module of cases in the sample project, on one driver: what each failed with, by its name; None if not."""
+    driver, sqlalchemy = request.param
+    project: Project = request.getfixturevalue("oldest_project" if sqlalchemy == OLDEST else "sample_project")
 
     def run(module: str) -> dict[str, str | None]:
-        sample = Sample.of(sample_project, tmp_path_factory.mktemp("cases") / "sample")
+        sample = Sample.of(project, tmp_path_factory.mktemp("cases") / "sample")
         settings = sample.folder / "src" / "sample" / "settings.py"
-        settings.write_text(settings.read_text().replace("postgresql+asyncpg", f"postgresql+{request.param}"))
+        settings.write_text(settings.read_text().replace("postgresql+asyncpg", f"postgresql+{driver}"))
         shutil.copy(CASES / f"{module}.py", sample.folder / "tests" / "test_cases.py")
         # In the order they are written: the last of them looks for what the others left.
         outcome = sample.pytest("-p", "no:randomly", "--junit-xml=report.xml")

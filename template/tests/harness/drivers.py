@@ -26,8 +26,9 @@ ADDRESS |= {"unix_sock", "target_session_attrs", "ssl", "ssl_context", "sslmode"
 ADDRESS |= {"sslkey", "direct_tls", "gssencmode", "channel_binding", "servicefile", "sslnegotiation", "sslcrl"}
 ADDRESS |= {"sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"}
 
-# An option by which `redirect` says of a connection of SQLAlchemy's what is to become of it.
-HARNESS, APPLICATION = "harness", "application"
+# An option by which `redirect` says of a connection of SQLAlchemy's what is to become of it: it is the harness's own,
+# or the application's, whose options it then holds. Before 2.1, SQLAlchemy keeps what a listener has made of them.
+HARNESS = "harness"
 ASKED_BY = "savepoint_asked_by"
 
 # They fill themselves when they like; what they hand out is `driver_pools`' to say.

@@ -18,7 +18,7 @@ from sqlalchemy.pool import Pool
 
 from . import driver_pools
 from .backstop import Backstop
-from .drivers import ADDRESS, APPLICATION, ASKED_BY, HARNESS, Connect, Patches, address, options_of, pool_that_asks
+from .drivers import ADDRESS, ASKED_BY, HARNESS, Connect, Patches, address, options_of, pool_that_asks
 from .engine_events import EngineEvents
 from .engines import Engines
 from .places import HARNESS as FOLDER
@@ -107,11 +107,13 @@ class Redirect:
         """Listen to SQLAlchemy's event of that name; databases other than PostgreSQL are left alone."""
         if dialect.name != "postgresql":
             return
-        is_of_harness = self.engines.is_of_harness(dialect)
-        if dialect.driver in self._patches.drivers:
-            options[ASKED_BY] = HARNESS if is_of_harness else APPLICATION
-        if is_of_harness:
+        is_patched = dialect.driver in self._patches.drivers
+        if self.engines.is_of_harness(dialect):
+            options |= {ASKED_BY: HARNESS} if is_patched else {}
             return
+        given = dict(options.get(ASKED_BY, options))
+        options.clear()
+        options |= {**given, ASKED_BY: given} if is_patched else given
         self.shared.isolate_if_demanded()
         own_args, own_options = address(self.database(), dialect.driver)
         args[:] = own_args
@@ -127,7 +129,7 @@ class Redirect:
         asked_by = options.pop(ASKED_BY, None)
         if asked_by == HARNESS:
             return connect(*arguments, **options)
-        pool = "sqlalchemy" if asked_by == APPLICATION else pool_that_asks()
+        pool = "sqlalchemy" if asked_by is not None else pool_that_asks()
         if pool is None:
             self.refuse_by_hand(driver)
         self.shared.isolate_if_demanded()
