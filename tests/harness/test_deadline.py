@@ -134,14 +134,32 @@ async def test_after_{0}(client: AsyncClient) -> None:
     assert (await client.post("/users", json={{"email": "ada@example.com"}})).status_code == 201
 """
 
+LAST = """
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+@pytest.fixture
+async def never_down(anyio_backend: str) -> AsyncIterator[None]:
+    yield
+    await asyncio.Event().wait()
+
+async def test_the_last(never_down: None) -> None:
+    pass
+"""
+
 RIGHT = """
 import signal
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
 @pytest.fixture(scope="session")
-async def takes_longer_than_a_test_may(anyio_backend: str) -> None:
+async def takes_longer_than_a_test_may(anyio_backend: str) -> AsyncIterator[None]:
+    time.sleep(1.5)
+    yield
     time.sleep(1.5)
 
 async def test_a_fixture_of_wider_scope(takes_longer_than_a_test_may: None) -> None:
@@ -212,6 +230,14 @@ def test_those_after_it_pass(said: dict[str, str | None]) -> None:
 
 def test_no_values_are_shown(said: dict[str, str | None]) -> None:
     assert "ada@example.com" not in str(said["test_a_lock"])
+
+
+def test_the_last_test_has_no_more_time_for_fixtures_of_its_own(sample: Sample) -> None:
+    sample.write("tests/test_a.py", LAST)
+
+    outcome = sample.pytest("-o", "test_deadline_seconds=1")
+
+    assert "the tear-down of test_the_last has not ended after 1 s" in outcome.output, outcome.output
 
 
 def test_what_takes_its_time_and_is_right(sample: Sample) -> None:

@@ -45,6 +45,7 @@ class Deadline:
         self._item: pytest.Item | None = None
         self._phase = ""
         self._limit = seconds
+        self._narrow = 1
         self._wider = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -53,14 +54,15 @@ class Deadline:
         self._blocking: asyncio.Task[Any] | None = None
 
     @contextmanager
-    def of(self, item: pytest.Item, phase: str, times: int = 1) -> Iterator[None]:
+    def of(self, item: pytest.Item, phase: str) -> Iterator[None]:
         """Limit a phase of a test, unless somebody else uses the alarm, or a debugger may stop the process."""
         self.message = None
         if self._seconds <= 0 or sys.platform == "win32" or "pydevd" in sys.modules or not self._is_installed():
             yield
             return
-        self._item, self._phase = item, phase
-        self._set(times if SLOW.watches(item) else WIDER)
+        self._item, self._phase, self._wider = item, phase, 0
+        self._narrow = 1 if SLOW.watches(item) else WIDER
+        self._set(self._narrow)
         try:
             yield
         finally:
@@ -68,9 +70,9 @@ class Deadline:
             self._item = None
 
     def widen(self, by: int) -> None:
-        """Give a fixture of wider scope more time, which is set up (1) or has been (-1); then the test's own begins."""
+        """Begin anew: with more time for a fixture of wider scope (1); when it is over (-1), as before."""
         self._wider += by
-        self._set(WIDER if self._wider else 1)
+        self._set(WIDER if self._wider else self._narrow)
 
     def limiting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A test or a fixture, such that it fails when the alarm rings, if it is async; else as it is."""
@@ -148,7 +150,10 @@ class Deadline:
         is_first = self.message is None
         if self.message is None:
             started = None if self._task is None else self._started
-            self.message = report_of(item, self._phase, self._limit, self._awaited, started or [])
+            awaited = None if loop is None or loop is not self._loop else self._awaited
+            self.message = report_of(
+                item, self._phase, self._limit, awaited, started or [], is_awaiting=stepping is None
+            )
         # Who is in the middle of a step now, and was so the time before, keeps the loop from doing anything.
         is_blocked = not is_first and stepping is not None and stepping is self._blocking
         if self._task is None or loop is None or loop is not self._loop or is_blocked:

@@ -14,7 +14,7 @@ from httpx import AsyncClient
 
 from .handled import start
 from .lifespan import RunningApp
-from .transport import Transport
+from .transport import ASGITransport
 
 
 class NewClient(Protocol):
@@ -55,7 +55,7 @@ async def new_client(anyio_backend: str, running_app: RunningApp, with_state: Se
     async with AsyncExitStack() as clients:
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
-            transport = Transport(with_state, raise_app_exceptions=raise_app_exceptions)
+            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 

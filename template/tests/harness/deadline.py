@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from .alarm import WIDER, Deadline
+from .alarm import Deadline
+from .guards import guarded
 from .slow import BUDGET
 
 DEADLINE = pytest.StashKey[Deadline]()
@@ -44,10 +45,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    # With the last test, everything comes down.
-    with item.config.stash[DEADLINE].of(item, "the tear-down of ", WIDER if nextitem is None else 1):
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    with item.config.stash[DEADLINE].of(item, "the tear-down of "):
         return (yield)
+
+
+def pytest_fixture_post_finalizer(fixturedef: Any, request: pytest.FixtureRequest) -> None:
+    # The last of a test's own: what comes down now is of wider scope.
+    if fixturedef.argname == guarded.__name__:
+        request.config.stash[DEADLINE].widen(1)
 
 
 # First, so that what AnyIO takes for the fixture is limited.

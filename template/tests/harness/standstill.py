@@ -36,7 +36,13 @@ ENDLESS = (
 
 
 def report_of(
-    item: pytest.Item, phase: str, seconds: float, awaited: object, started: Iterable[asyncio.Task[Any]]
+    item: pytest.Item,
+    phase: str,
+    seconds: float,
+    awaited: object,
+    started: Iterable[asyncio.Task[Any]],
+    *,
+    is_awaiting: bool,
 ) -> str:
     """What to say of a test that is ended now.
 
@@ -45,10 +51,12 @@ def report_of(
         seconds: that it had.
         awaited: the coroutine or the generator of the test, or of the fixture, if it is async.
         started: the tasks that it has started.
+        is_awaiting: whether the event loop waits, and no code blocks it.
     """
     root = item.config.rootpath
     lines = [f"{phase}{item.name} has not ended after {seconds:g} s, and was ended."]
-    if place := place_of_call(root) or _innermost(awaited, root):
+    places = [_innermost(awaited, root), place_of_call(root)]
+    if place := next(filter(None, places if is_awaiting else reversed(places)), None):
         lines.append(f"It stands at {place}.")
     for request in UNDER_WAY:
         lines.append(f"Under way: {request}{_at(request.task, root)}.{ENDLESS if request.status else ''}")

@@ -11,7 +11,7 @@ import httpx
 from .exchange import Application, Exchange
 
 
-class Transport(httpx.ASGITransport):
+class ASGITransport(httpx.ASGITransport):
     """The transport of `client` and `new_client`."""
 
     app: Application
