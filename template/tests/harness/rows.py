@@ -42,8 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def _refusing(item: pytest.Item) -> Iterator[None]:
     if item.get_closest_marker("own_database") is None:
         ITEM.append(item)
-    yield
-    ITEM.clear()
+    try:
+        yield
+    finally:
+        ITEM.clear()
 
 
 GUARD = Guard(
