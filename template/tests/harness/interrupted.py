@@ -32,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if self._runner_task is not None and self._runner_task.done():
             # Cancelled between two tests, by a task group that a fixture holds open.
             self._runner_task = None
+        # What a test raises comes into this list. One that is older would keep it for ever: `garbage.py` has frozen it.
+        self._exceptions = [*self._exceptions]
         result = await call(self, catch)
         if carried:
             # With pop(), no reference cycle: what the error has seen is gone with it.
