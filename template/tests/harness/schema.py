@@ -48,6 +48,8 @@ def databases(pytestconfig: pytest.Config, postgres: Server) -> Iterator[Databas
         # The other rungs' servers are of this run alone.
         databases.sweep()
     yield databases
+    # Of a connection that is closed from this side, nothing can be learned about the server.
+    del pytestconfig.stash[DATABASES]
     databases.close()
 
 
