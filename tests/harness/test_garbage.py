@@ -1,29 +1,114 @@
-"""The garbage collector passes over what is loaded, and over nothing else."""
+"""The garbage collector passes over what is loaded, and what a test leaves open is reported by that test."""
+
+import re
+
+import pytest
 
 from tests.harness.sample import Sample
 
-TESTS = """
+LOADED = """
 import gc
-
-class Cycle:
-    def __init__(self) -> None:
-        self.itself = self
-        self.file = open(__file__)
 
 def test_what_is_loaded() -> None:
     assert gc.get_freeze_count() > 50_000
+"""
 
-def test_a_file_left_open_in_a_cycle() -> None:
-    Cycle()
+# Whatever is left by then, the test of this name is the one that would be blamed.
+NEXT = """
+import gc
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+class Cycle:
+    def __init__(self, what: object) -> None:
+        self.itself, self.what = self, what
+
+async def send_mail() -> None: ...
+
+{leak}
+
+def test_next() -> None:
     gc.collect()
 """
 
+LEAKS = {
+    "a file": ("def test_leak() -> None: Cycle(open(__file__))", "unclosed file"),
+    "a socket": ("def test_leak() -> None: Cycle(socket.socket())", "unclosed <socket"),
+    "a coroutine": ("async def test_leak() -> None: Cycle(send_mail())", "coroutine 'send_mail' was never awaited"),
+    "by a test that fails": (
+        "async def test_leak() -> None:\n    mail = send_mail()\n    assert mail is None",
+        "coroutine 'send_mail' was never awaited",
+    ),
+    "by an error that is logged": (
+        "def leak() -> None:\n    file = open(__file__)\n    raise LookupError\n\n"
+        "def test_leak() -> None:\n    try:\n        leak()\n    except LookupError:\n        logging.exception('')",
+        "unclosed file",
+    ),
+    "by a fixture": (
+        "@pytest.fixture\ndef leaking() -> Iterator[None]:\n    yield\n    Cycle(open(__file__))\n\n"
+        "def test_leak(leaking: None) -> None: ...",
+        "unclosed file",
+    ),
+}
 
-def test_what_a_test_leaves_open_is_reported(sample: Sample) -> None:
-    sample.write("tests/test_a.py", TESTS)
+
+def test_what_is_loaded_is_passed_over(sample: Sample) -> None:
+    sample.write("tests/test_a.py", LOADED)
 
     outcome = sample.pytest()
 
-    assert "FAILED tests/test_a.py::test_a_file_left_open_in_a_cycle" in outcome.output
-    assert "1 failed, 1 passed" in outcome.output
-    assert "ResourceWarning: unclosed file" in outcome.output
+    assert "1 passed" in outcome.output, outcome.output
+
+
+@pytest.mark.parametrize("what", LEAKS)
+def test_a_leak_is_its_own_tests(sample: Sample, what: str) -> None:
+    leak, words = LEAKS[what]
+    sample.write("tests/test_a.py", NEXT.format(leak=leak))
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert words in outcome.output, outcome.output
+    assert set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M)) == {"tests/test_a.py::test_leak"}
+
+
+def test_what_an_error_of_tear_down_has_left_is_nobody_elses(sample: Sample) -> None:
+    leak = (
+        "@pytest.fixture\ndef leaking() -> Iterator[None]:\n    yield\n    file = open(__file__)\n"
+        "    raise LookupError\n\ndef test_leak(leaking: None) -> None: ..."
+    )
+    sample.write("tests/test_a.py", NEXT.format(leak=leak))
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "2 passed, 1 error" in outcome.output, outcome.output
+    assert "ERROR tests/test_a.py::test_leak - LookupError" in outcome.output
+
+
+def test_failed_tests_are_not_kept(sample: Sample) -> None:
+    sample.write(
+        "tests/test_a.py",
+        """
+import gc
+
+import pytest
+from httpx import AsyncClient
+
+class Held: ...
+
+@pytest.mark.parametrize("number", range(20))
+async def test_that_fails(client: AsyncClient, number: int) -> None:
+    held = Held()
+    assert held is None
+
+def test_what_is_left() -> None:
+    gc.unfreeze()
+    assert not [held for held in gc.get_objects() if type(held) is Held]
+""",
+    )
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "20 failed, 1 passed" in outcome.output, outcome.output

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
+from harness.postgres.server import Server
 
 from tests.harness.namespace import run_apart
-from tests.harness.sample import Sample
+from tests.harness.sample import Outcome, Sample
 
 TESTS = """
 import os
@@ -47,6 +48,11 @@ def with_tests(sample: Sample, kill: str) -> None:
     sample.write("tests/test_a.py", TESTS.format(kill=kill.strip()))
 
 
+def failed_of(outcome: Outcome) -> set[str]:
+    """The tests that failed, in their own lines or while they cleaned up: a server takes a moment to be gone."""
+    return set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     ("kill", "words"),
@@ -63,7 +69,7 @@ def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers:
 
     assert outcome.code != 0
     # Of each worker the test that was under way, in its own lines or while it cleaned up.
-    failed = set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M))
+    failed = failed_of(outcome)
     assert 1 <= len(failed) <= max(1, workers), outcome.output
     assert "INTERNALERROR" not in outcome.output
     [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
@@ -93,7 +99,7 @@ def test_a_server_of_ones_own(sample: Sample) -> None:
     finally:
         folder.close()
 
-    assert outcome.output.count("FAILED ") == 1, outcome.output
+    assert failed_of(outcome) == {"tests/test_a.py::test_sign_up[100]"}, outcome.output
     assert "postgres: the server is gone: " in outcome.error
     assert "Connection refused" in outcome.error
 
@@ -117,5 +123,77 @@ def test_a_server_that_is_killed_at_the_end_is_no_error_of_the_harness(sample: S
 
     outcome = sample.pytest()
 
-    assert outcome.output.count("FAILED ") == 1, outcome.output
+    assert failed_of(outcome) == {"tests/test_a.py::test_sign_up[100]"}, outcome.output
     assert "INTERNALERROR" not in outcome.output, outcome.output
+
+
+FAILS_AT_ITS_END = """
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+@pytest.fixture
+def mailbox(db_session: AsyncSession) -> Iterator[list[str]]:
+    box: list[str] = []
+    yield box
+    assert not box, "letters are left"
+
+async def test_a_letter(mailbox: list[str]) -> None:
+    mailbox.append("a letter")
+"""
+
+
+def test_a_fixture_that_fails_at_the_end_of_the_last_test_is_no_matter_of_the_servers(sample: Sample) -> None:
+    sample.write("tests/test_a.py", FAILS_AT_ITS_END)
+
+    outcome = sample.pytest()
+
+    assert "1 passed, 1 error" in outcome.output, outcome.output
+    assert "letters are left" in outcome.output
+    assert "the run cannot go on" not in outcome.output, outcome.output
+
+
+WITHOUT_CONNECTIONS = """
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.harness.postgres.server import Server
+
+@pytest.fixture
+def without_connections(postgres: Server) -> Iterator[None]:
+    with psycopg.connect(host=postgres.host, user="postgres", dbname="postgres", autocommit=True) as connection:
+        connection.execute("ALTER ROLE thrifty CONNECTION LIMIT 0")
+        yield
+        connection.execute("ALTER ROLE thrifty CONNECTION LIMIT -1")
+
+async def test_a_that_fails(db_session: AsyncSession, without_connections: None) -> None:
+    assert 1 == 2
+
+async def test_b(db_session: AsyncSession) -> None: ...
+"""
+
+
+def test_a_server_that_has_no_connection_to_spare_is_not_gone(sample: Sample, server: Server) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE ROLE thrifty LOGIN CREATEDB")
+    sample.write("tests/test_a.py", WITHOUT_CONNECTIONS)
+
+    outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=f"postgresql://thrifty@/postgres?host={server.host}")
+
+    assert "1 failed, 1 passed" in outcome.output, outcome.output
+    assert "the run cannot go on" not in outcome.output, outcome.output
+
+
+def test_a_test_that_cuts_the_harness_off_is_told_from_a_crash(sample: Sample) -> None:
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'savepoint'"
+    with_tests(sample, f'await db_session.execute(text("{others}"))\n        raise LookupError')
+
+    outcome = sample.pytest()
+
+    assert "postgres: the server has cut the harness's connection" in outcome.error, outcome.output
+    assert "pg_terminate_backend" in outcome.error
+    assert "all connections" not in outcome.error

@@ -1,12 +1,19 @@
 """What is loaded before the first test stays to the end, so the garbage collector need not go through it again.
 
 An application and its libraries are 150,000 objects. Looking at all of them over and over took a sixth of the time of a
-suite of 137 tests. What tests make is collected as ever, and what it leaves open is reported.
+suite of 137 tests. What a test makes is looked through once, when it ends. So a file, a socket or a coroutine that it
+leaves in a reference cycle is reported by that test, and not by a later one in which the collector happens to run. It
+takes 0.1 ms for a test with a database, and 0.03 ms for another.
 """
 
 import gc
+import sys
+from collections.abc import Generator
+from contextlib import suppress
 
 import pytest
+
+IS_COLLECTED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -14,3 +21,34 @@ def pytest_collection_finish() -> None:
     # What importing has left behind, and not closed, is still to be reported.
     gc.collect()
     gc.freeze()
+
+
+# The outermost: some of pytest's own plugins keep tracebacks, and so a test's variables, until its tear-down is over.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    yield
+    item.stash[IS_COLLECTED] = True
+    _collect(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        # An error of its tear-down has kept what it has left, and is reported by now.
+        if IS_COLLECTED not in item.stash:
+            with suppress(Exception):
+                _collect(item)
+
+
+def _collect(item: pytest.Item) -> None:
+    """Let go of what the test has left; raises what `filterwarnings` says is an error."""
+    # A test that failed is kept here for a debugger, until the next one runs.
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        vars(sys).pop(name, None)
+    gc.collect()
+    gc.freeze()
+    unraisable = item.config.pluginmanager.get_plugin("unraisableexception")
+    if unraisable is not None:
+        unraisable.pytest_runtest_teardown(item)

@@ -1,7 +1,9 @@
 """Guards: what no test may do or leave behind, whatever it tests. All are on; each says why, and how to allow it.
 
 A guard fires by name. The test fails, its own failure shown after what the guard says, since that is mostly the
-cause. `guards_off` of pyproject.toml turns guards off for good, and `@pytest.mark.allow` allows one thing to one test.
+cause; a test that is skipped, or expected to fail, stays so. However a test ends, a guard restores in `finally` what
+the test has changed. `guards_off` of pyproject.toml turns guards off for good, and `@pytest.mark.allow` allows one
+thing to one test.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -73,6 +75,8 @@ class Guard:
 
 GUARDS: dict[str, Guard] = {}
 FIRED = pytest.StashKey[list[str]]()
+# Of the test's set-up, then of the test itself; in its tear-down it still stands.
+OUTCOME = pytest.StashKey[str]()
 WATCHING = pytest.StashKey[list[Guard]]()
 
 
@@ -146,10 +150,11 @@ def pytest_runtest_makereport(
     report = yield
     fired = item.stash.get(FIRED, [])
     if fired and call.when != "setup":
-        # A skip and an expected failure stay what they are.
-        if not report.skipped:
+        if "skipped" not in (report.outcome, item.stash.get(OUTCOME, "")):
             its_own = [report.longreprtext] if report.failed else []
             report.outcome = "failed"
             report.longrepr = "\n\n".join([*fired, *its_own])
         fired.clear()
+    if call.when != "teardown":
+        item.stash[OUTCOME] = report.outcome
     return report

@@ -49,6 +49,8 @@ def databases(pytestconfig: pytest.Config, postgres: Server) -> Iterator[Databas
     if postgres.rung == "url" and (line := databases.sweep()):
         tell(pytestconfig, line)
     yield databases
+    # Of a connection that is closed from this side, nothing can be learned about the server.
+    del pytestconfig.stash[DATABASES]
     databases.close()
 
 

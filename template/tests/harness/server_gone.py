@@ -1,4 +1,7 @@
-"""If the server ends under a test, that test fails, one line says so, and the run is over: no other could pass."""
+"""If the server ends under a test, that test fails, one line says so, and the run is over: no other could pass.
+
+It is gone if it does not answer, and not if it refuses, as it does when it has no connection to spare.
+"""
 
 import time
 from collections.abc import Generator
@@ -6,6 +9,8 @@ from typing import Literal
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from .network import NETWORK
 from .schema import DATABASES
@@ -13,7 +18,6 @@ from .server import USED, end_run, run_folder
 
 # How long a server may take that starts again by itself, because one of its processes has crashed.
 RECOVERY = 30
-RECOVERING = "the database system is"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,14 +56,22 @@ def _why_gone(config: pytest.Config) -> str | None:
             server.connect().close()
             break
         except psycopg.OperationalError as error:
-            if RECOVERING not in str(error) or time.monotonic() > deadline:
+            answer = PGconn.ping(make_conninfo(host=server.host, port=server.port, connect_timeout=10).encode())
+            if answer == Ping.OK:
+                break
+            if answer != Ping.REJECT or time.monotonic() > deadline:
                 return f"the server is gone: {_told(config, 'last_words') or ' '.join(str(error).split())}"
             time.sleep(0.1)
     if databases is None or databases.is_connected():
         return None
     # It goes on by itself, but what it has cut, locks among it, does not come back.
-    words = _told(config, "crash") or "its log says more"
-    return f"the server has cut all connections, as it does when one of its processes crashes: {words}"
+    if crashed := _told(config, "crash"):
+        return f"the server has cut all connections, as it does when one of its processes crashes: {crashed}"
+    return (
+        "the server has cut the harness's connection, and with it went the lock that keeps other runs from this one's "
+        "databases. Either a test has ended it (pg_terminate_backend), or one of the server's processes has crashed, "
+        "which its log says"
+    )
 
 
 def _told(config: pytest.Config, what: Literal["last_words", "full", "crash"]) -> str | None:

@@ -1,11 +1,12 @@
 """Guard: no function remembers what it has read while a test had changed the environment.
 
-`get_settings()` under `lru_cache` is the usual one: the tests after it get the settings of this test.
+`get_settings()` under `lru_cache` is the usual one: the tests after it get the settings of this test. What was
+remembered is forgotten however the test ends; the guard fires if the test has passed.
 """
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,21 +23,52 @@ FOUND = pytest.StashKey[tuple[int, Cached]]()
 
 
 @contextmanager
-def _before_fixtures(item: pytest.Item) -> Iterator[None]:
+def _around_fixtures(item: pytest.Item) -> Iterator[None]:
+    changes = ENVIRONMENT.changes
     item.stash[BEFORE] = ENVIRONMENT.now(), {name: _size(function) for name, function in _cached(item.config).items()}
-    yield
+    try:
+        yield
+    finally:
+        # By now `monkeypatch` is undone; what came before, in tear-down, may have read settings.
+        if ENVIRONMENT.changes != changes:
+            _forget(item)
 
 
 @contextmanager
-def _watching(item: pytest.Item) -> Iterator[None]:
-    yield
-    environment, sizes = item.stash[BEFORE]
-    remembered = _cached(item.config)
-    grown = [name for name, function in remembered.items() if _size(function) > sizes.get(name, 0)]
-    if grown and ENVIRONMENT.now() != environment:
-        for name in grown:
-            remembered[name].cache_clear()
-        GUARD.fires(item, f"{', '.join(grown)} remembers what it has read in an environment that the test has changed.")
+def _around_call(item: pytest.Item) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        _look(item)
+        raise
+    if forgotten := _look(item):
+        what = f"{', '.join(forgotten)} remembers what it has read in an environment that the test has changed."
+        GUARD.fires(item, what)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    try:
+        return (yield)
+    except BaseException:
+        # The test itself is not called.
+        if BEFORE in item.stash:
+            _look(item)
+        raise
+
+
+def _look(item: pytest.Item) -> list[str]:
+    """What was remembered since the test began, and is forgotten, if the environment is another than it was then."""
+    return _forget(item) if ENVIRONMENT.now() != item.stash[BEFORE][0] else []
+
+
+def _forget(item: pytest.Item) -> list[str]:
+    _, sizes = item.stash[BEFORE]
+    grown = {name: function for name, function in _cached(item.config).items() if _size(function) > sizes.get(name, 0)}
+    for name, function in grown.items():
+        function.cache_clear()
+        sizes[name] = 0
+    return list(grown)
 
 
 def _size(function: "functools._lru_cache_wrapper[Any]") -> int:
@@ -62,6 +94,6 @@ GUARD = Guard(
     "settings_cache",
     why="the tests after it get the settings of this one.",
     instead="hand settings over, as `create_app(settings)` does, or call its cache_clear() before and after.",
-    fixtures=_before_fixtures,
-    call=_watching,
+    fixtures=_around_fixtures,
+    call=_around_call,
 )

@@ -8,12 +8,11 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
-from _pytest.outcomes import OutcomeException
 
 from .guards import Guard
 from .places import is_of_project, places
@@ -59,7 +58,10 @@ def _watched(function: Callable[..., Awaitable[None]], item: pytest.Item) -> Cal
         with _collecting() as tasks:
             try:
                 await function(*arguments, **named)
-            except (Exception, OutcomeException):
+            except KeyboardInterrupt:
+                # No test comes after this one.
+                raise
+            except BaseException:
                 await _look(item, tasks, context)
                 raise
             await _look(item, tasks, context)
@@ -133,8 +135,9 @@ def _put_back(item: pytest.Item, before: Context) -> None:
         return
     names = ", ".join(sorted(variable.name for variable in left))
     for variable in left:
-        if variable in before:
-            variable.set(before[variable])
+        # Nothing unsets a variable: one that was not set before gets its default, which an empty context has.
+        with suppress(LookupError):
+            variable.set(before[variable] if variable in before else Context().run(variable.get))
     CONTEXT.fires(item, f"the test has set a context variable and left it so: {names}.")
 
 

@@ -86,8 +86,10 @@ CLIENTS = pytest.StashKey[Clients]()
 @contextmanager
 def _watching(item: pytest.Item) -> Iterator[None]:
     with WATCH(item):
-        yield
-        item.config.stash[CLIENTS].end()
+        try:
+            yield
+        finally:
+            item.config.stash[CLIENTS].end()
 
 
 def _seen(method: Callable[..., Any], clients: Clients) -> Callable[..., Any]:

@@ -69,8 +69,10 @@ def _pull(container: Any) -> None:
 def _undisturbed() -> Iterator[None]:
     """The end of the run waits: a container whose making is cut short is made by the daemon all the same, but later."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGQUIT})
-    yield
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGQUIT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGQUIT})
 
 
 def _wait(container: Any, password: str) -> dict[str, Any]:
