@@ -27,7 +27,7 @@ from .refusals import NO_DATABASE, IsolationError, Refusals
 from .session_settings import with_settings
 from .shared import SharedConnection
 from .sharing import proxied, why_not
-from .transactions import Transactions
+from .transaction import Transactions
 
 
 class NoTestDatabaseError(Exception):

@@ -14,7 +14,7 @@ from .members import BY_DRIVER, OF_LIFESPAN, Member
 from .outer_transaction import Mode
 from .raw_connection import Driver, RawConnection
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
-from .transactions import Transactions
+from .transaction import Transactions
 
 # Seconds that a transaction waits for another one's end: not how long it takes, but when it will never come.
 LIMIT = 10
