@@ -50,7 +50,7 @@ FIRING = {
     "keyless_charge": Case(STRIPE.format("payment_intents"), "mock_stripe, client"),
     "n_plus_one": Case('await client.get("/loops")'),
     "network": Case('with suppress(OSError): socket.create_connection(("192.0.2.1", 80))'),
-    "rows": Case("with suppress(Exception): await insert(engine)", "client, engine", in_fixtures=False),
+    "rows": Case('with suppress(Exception): create_engine("postgresql+psycopg://").connect()', in_fixtures=False),
     "secrets": Case('await client.post("/echo", json={"password": "correct horse"})'),
     "settings_cache": Case('monkeypatch.setenv("DEFAULT_CURRENCY", "chf"); currency()', "monkeypatch, client"),
     "slow": Case('monkeypatch.setattr("tests.harness.slow.perf_counter", lambda: 1e9)', "monkeypatch, client", False),
@@ -87,7 +87,7 @@ import httpx
 import pytest
 from sample.models import User
 from sample.things import block, currency, router
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select
 
 TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
 KEPT = []
@@ -96,11 +96,6 @@ KEPT = []
 @pytest.fixture(scope="session", autouse=True)
 def routes(app):
     app.include_router(router)
-
-
-async def insert(engine):
-    async with engine.begin() as connection:
-        await connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('kept@example.com', '')"))
 
 
 async def look(client, db_session, app):
@@ -198,7 +193,7 @@ def test_each_guard_has_a_case(project: Sample) -> None:
 
 
 def test_each_fixture_is_found(fixtures: list[str]) -> None:
-    assert {"client", "db_session", "guarded", "mock_stripe", "own_engine", "queries", "stepped"} <= set(fixtures)
+    assert {"client", "db_session", "guarded", "mock_stripe", "own_pools", "queries", "stepped"} <= set(fixtures)
 
 
 def _of_guards() -> Generated:

@@ -157,15 +157,15 @@ def test_a_fixture_that_fails_at_the_end_of_the_last_test_is_no_matter_of_the_se
 WITHOUT_CONNECTIONS = """
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.harness.postgres.server import Server
+from tests.harness.postgres.server import HarnessConnection, Server
 
 @pytest.fixture
 def without_connections(postgres: Server) -> Iterator[None]:
-    with psycopg.connect(host=postgres.host, user="postgres", dbname="postgres", autocommit=True) as connection:
+    as_superuser = {"host": postgres.host, "user": "postgres", "dbname": "postgres"}
+    with HarnessConnection.connect(**as_superuser, autocommit=True) as connection:
         connection.execute("ALTER ROLE thrifty CONNECTION LIMIT 0")
         yield
         connection.execute("ALTER ROLE thrifty CONNECTION LIMIT -1")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from . import guards
 from .alarm import Deadline
-from .guards import guarded
 from .slow import BUDGET
 
 DEADLINE = pytest.StashKey[Deadline]()
@@ -52,7 +52,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_fixture_post_finalizer(fixturedef: Any, request: pytest.FixtureRequest) -> None:
     # The last of a test's own: what comes down now is of wider scope.
-    if fixturedef.argname == guarded.__name__:
+    if fixturedef.argname == guards.guarded.__name__:
         request.config.stash[DEADLINE].widen(1)
 
 

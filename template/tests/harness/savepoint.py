@@ -64,7 +64,7 @@ async def savepoint(
                 await take_back(checkout)
         finally:
             wrong = await redirect.shared.end()
-        if left or redirect.shared.transactions.has_ddl or wrong:
+        if left or wrong or redirect.shared.transactions.has_ddl or redirect.shared.transactions.is_lost:
             # What is prepared, or held, is no more what it was.
             await redirect.shared.close()
         if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:

@@ -111,21 +111,25 @@ class SharedConnection:
             IsolationError: it cannot be imitated; the message says what to write instead.
         """
         announced, member.announced = member.announced or BY_DRIVER, None
-        async with self._turn(member):
-            member.is_sending = True
-            try:
-                if not self.transactions.may_go_on(member, announced):
-                    await self.transactions.make_room(member, announced)
-                yield
-            except BaseException:
-                if announced.is_autocommit:
-                    await self.transactions.roll_back(member)
-                raise
-            else:
-                if announced.is_autocommit:
-                    await self.transactions.commit(member)
-            finally:
-                member.is_sending = False
+        await self._take_turn(member)
+        member.is_sending = True
+        try:
+            if self.transactions.connection is None:
+                # Closed between tests, and an engine has gone on.
+                await self._reopen()
+            if not self.transactions.may_go_on(member, announced):
+                await self.transactions.make_room(member, announced)
+            yield
+        except BaseException:
+            if announced.is_autocommit:
+                await self.transactions.roll_back(member)
+            raise
+        else:
+            if announced.is_autocommit:
+                await self.transactions.commit(member)
+        finally:
+            member.is_sending = False
+            self.mutex.release()
 
     async def commit(self, member: Member) -> None:
         """End a transaction; what it wrote is there until the test's own transaction ends."""
@@ -147,19 +151,16 @@ class SharedConnection:
 
     # Whose turn it is.
 
-    @asynccontextmanager
-    async def _turn(self, member: Member) -> AsyncIterator[None]:
+    async def _take_turn(self, member: Member) -> None:
+        """Wait until this transaction may send something; the mutex is held then."""
         deadline = asyncio.get_running_loop().time() + LIMIT
         while True:
-            async with self.mutex:
-                # Asked with the turn in hand: who had it before may have begun to write.
-                blocker = self._blocker(member)
-                if blocker is None:
-                    if self.transactions.connection is None:
-                        # Closed between tests, and an engine has gone on.
-                        await self._reopen()
-                    yield
-                    return
+            await self.mutex.acquire()
+            # Asked with the turn in hand: who had it before may have begun to write.
+            blocker = self._blocker(member)
+            if blocker is None:
+                return
+            self.mutex.release()
             if member.is_of_lifespan and not blocker.is_of_lifespan:
                 # As late as it likes, since no test waits for it.
                 await self._changed.wait()

@@ -71,7 +71,7 @@ class _Shorter:
     def _cut(self, error: BaseException, entries: list[TracebackType]) -> None:
         # pytest leaves out its own by itself, and holds on to the first.
         kept = [entry for entry in entries if self._is_shown(_path(entry))]
-        for entry, following in zip(entries, [*entries[1:], None], strict=True):
+        for entry, following in zip(entries, [*entries[1:], None], strict=False):
             self._at_end(partial(setattr, entry, "tb_next", following))
             entry.tb_next = None
         for entry, following in pairwise(kept):
