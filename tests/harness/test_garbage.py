@@ -38,10 +38,6 @@ LEAKS = {
     "a file": ("def test_leak() -> None: Cycle(open(__file__))", "unclosed file"),
     "a socket": ("def test_leak() -> None: Cycle(socket.socket())", "unclosed <socket"),
     "a coroutine": ("async def test_leak() -> None: Cycle(send_mail())", "coroutine 'send_mail' was never awaited"),
-    "by a test that fails": (
-        "async def test_leak() -> None:\n    mail = send_mail()\n    assert mail is None",
-        "coroutine 'send_mail' was never awaited",
-    ),
     "by an error that is logged": (
         "def leak() -> None:\n    file = open(__file__)\n    raise LookupError\n\n"
         "def test_leak() -> None:\n    try:\n        leak()\n    except LookupError:\n        logging.exception('')",
@@ -74,17 +70,23 @@ def test_a_leak_is_its_own_tests(sample: Sample, what: str) -> None:
     assert set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M)) == {"tests/test_a.py::test_leak"}
 
 
-def test_what_an_error_of_tear_down_has_left_is_nobody_elses(sample: Sample) -> None:
-    leak = (
+ENDS_OTHERWISE = {
+    "1 failed, 1 passed": "async def test_leak() -> None:\n    mail = send_mail()\n    raise LookupError",
+    "1 passed, 1 skipped": "async def test_leak() -> None:\n    Cycle(send_mail())\n    pytest.skip()",
+    "2 passed, 1 error": (
         "@pytest.fixture\ndef leaking() -> Iterator[None]:\n    yield\n    file = open(__file__)\n"
         "    raise LookupError\n\ndef test_leak(leaking: None) -> None: ..."
-    )
-    sample.write("tests/test_a.py", NEXT.format(leak=leak))
+    ),
+}
+
+
+@pytest.mark.parametrize("counts", ENDS_OTHERWISE)
+def test_what_a_test_has_left_that_did_not_pass_is_nobody_elses(sample: Sample, counts: str) -> None:
+    sample.write("tests/test_a.py", NEXT.format(leak=ENDS_OTHERWISE[counts]))
 
     outcome = sample.pytest("-p", "no:randomly")
 
-    assert "2 passed, 1 error" in outcome.output, outcome.output
-    assert "ERROR tests/test_a.py::test_leak - LookupError" in outcome.output
+    assert f"== {counts} in " in outcome.output, outcome.output
 
 
 def test_failed_tests_are_not_kept(sample: Sample) -> None:
