@@ -1,0 +1,234 @@
+"""What a commit ends, and all the ways to the database: the same in a savepoint test and in a database of its own."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sample.models import User
+from sample.settings import Settings
+from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+
+SessionFactory = async_sessionmaker[AsyncSession]
+MODES = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
+
+ADDRESS = "postgresql://somebody@nowhere/db"
+DRIVER = Settings(_env_file=None, database_url=ADDRESS).database.drivername
+# As a module of the application has it.
+ENGINE = create_async_engine(f"{DRIVER}://somebody@nowhere/db")
+COUNT = select(func.count()).select_from(User)
+TENANT = text("SELECT coalesce(current_setting('app.tenant', true), '')")
+CHOOSE = text("SELECT set_config('app.tenant', :tenant, true)")
+
+
+async def users(session: AsyncSession) -> list[str]:
+    return list((await session.scalars(select(User.email).order_by(User.id))).all())
+
+
+@MODES
+async def test_a_setting_ends_with_its_transaction(session_factory: SessionFactory, mode: str) -> None:
+    async with session_factory.begin() as session:
+        await session.execute(CHOOSE, {"tenant": "7"})
+        assert await session.scalar(TENANT) == "7"
+    async with session_factory() as session:
+        assert await session.scalar(TENANT) == ""
+        await session.execute(text("SET LOCAL app.tenant = '8'"))
+        await session.rollback()
+        assert await session.scalar(TENANT) == ""
+
+
+@MODES
+async def test_another_session_does_not_have_it_meanwhile(session_factory: SessionFactory, mode: str) -> None:
+    async with session_factory() as one, session_factory() as other:
+        await one.execute(CHOOSE, {"tenant": "7"})
+        assert await other.scalar(TENANT) == ""
+        await other.execute(CHOOSE, {"tenant": "8"})
+        assert [await one.scalar(TENANT), await other.scalar(TENANT)] == ["7", "8"]
+        await other.commit()
+        assert [await one.scalar(TENANT), await other.scalar(TENANT)] == ["7", ""]
+
+
+@MODES
+async def test_a_role_ends_with_its_transaction(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory.begin() as session:
+        await session.execute(text("SET LOCAL ROLE pg_monitor"))
+        assert await session.scalar(text("SELECT current_user")) == "pg_monitor"
+
+    assert await db_session.scalar(text("SELECT current_user")) != "pg_monitor"
+    assert await db_session.scalar(COUNT) == 0
+
+
+@MODES
+async def test_a_temporary_table_ends_with_its_transaction(session_factory: SessionFactory, mode: str) -> None:
+    for _ in range(2):
+        async with session_factory.begin() as session:
+            await session.execute(text("CREATE TEMPORARY TABLE staging (id int) ON COMMIT DROP"))
+    async with session_factory() as session:
+        await session.execute(text("CREATE TEMPORARY TABLE kept (id int) ON COMMIT DELETE ROWS"))
+        await session.execute(text("INSERT INTO kept VALUES (1)"))
+        await session.commit()
+        assert (await session.execute(text("SELECT * FROM kept"))).all() == []
+
+
+@MODES
+async def test_read_only_ends_with_its_transaction(
+    session_factory: SessionFactory, engine: AsyncEngine, mode: str
+) -> None:
+    async with session_factory() as session:
+        await session.execute(text("SET TRANSACTION READ ONLY"))
+        with pytest.raises(DBAPIError, match="read-only"):
+            await session.execute(insert(User).values(email="ada@example.com"))
+        await session.rollback()
+        await session.execute(insert(User).values(email="ada@example.com"))
+        await session.commit()
+    async with engine.execution_options(postgresql_readonly=True).connect() as connection:
+        with pytest.raises(DBAPIError, match="read-only"):
+            await connection.execute(insert(User).values(email="grace@example.com"))
+
+
+@MODES
+async def test_each_way_to_begin(session_factory: SessionFactory, db_session: AsyncSession, mode: str) -> None:
+    async with db_session.begin():
+        db_session.add(User(email="a@example.com"))
+    async with session_factory.begin() as session:
+        session.add(User(email="b@example.com"))
+    async with session_factory() as session, session.begin():
+        session.add(User(email="c@example.com"))
+    async with session_factory() as session:
+        session.add(User(email="d@example.com"))
+        await session.commit()
+        await session.close()
+        session.add(User(email="e@example.com"))
+        await session.commit()
+    async with session_factory() as session:
+        for email in ("a@example.com", "f@example.com"):
+            try:
+                session.add(User(email=email))
+                await session.commit()
+            except IntegrityError:
+                await session.rollback()
+
+    assert await users(db_session) == [f"{letter}@example.com" for letter in "abcdef"]
+
+
+@MODES
+async def test_core(engine: AsyncEngine, db_session: AsyncSession, mode: str) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="a@example.com"))
+    async with engine.connect() as connection:
+        await connection.execute(insert(User).values(email="lost@example.com"))
+    async with engine.connect() as connection:
+        await connection.execute(insert(User).values(email="b@example.com"))
+        await connection.commit()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+@MODES
+async def test_autocommit(engine: AsyncEngine, db_session: AsyncSession, mode: str) -> None:
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(insert(User).values(email="a@example.com"))
+        with pytest.raises(IntegrityError):
+            await connection.execute(insert(User).values(email="a@example.com"))
+        await connection.execute(insert(User).values(email="b@example.com"))
+        await connection.rollback()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+@MODES
+async def test_the_driver(session_factory: SessionFactory, db_session: AsyncSession, mode: str) -> None:
+    async with session_factory() as session:
+        connection = await session.connection()
+        await session.scalar(COUNT)
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("INSERT INTO users (email) VALUES ('a@example.com')")
+        async with driver.transaction():
+            await driver.execute("INSERT INTO users (email) VALUES ('b@example.com')")
+        with pytest.raises(LookupError):
+            async with driver.transaction():
+                await driver.execute("INSERT INTO users (email) VALUES ('lost@example.com')")
+                raise LookupError
+        await session.commit()
+    async with session_factory() as session:
+        connection = await session.connection()
+        driver = (await connection.get_raw_connection()).driver_connection
+        await session.execute(insert(User).values(email="c@example.com"))
+        await driver.execute("INSERT INTO users (email) VALUES ('lost@example.com')")
+        await session.rollback()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+class Routing(Session):
+    """As for reads from a replica."""
+
+    def get_bind(self, *arguments: Any, **options: Any) -> Engine:
+        return ENGINE.sync_engine
+
+
+@MODES
+async def test_other_factories_and_engines(db_session: AsyncSession, mode: str) -> None:
+    async with async_sessionmaker(ENGINE).begin() as session:
+        session.add(User(email="a@example.com"))
+    async with async_sessionmaker(sync_session_class=Routing)() as session:
+        assert await session.scalar(COUNT) == 1
+    async with ENGINE.connect() as connection:
+        assert await connection.scalar(COUNT) == 1
+
+    assert await users(db_session) == ["a@example.com"]
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_an_engine_and_no_fixture_of_the_harness(repeat: int) -> None:
+    async with ENGINE.begin() as connection:
+        await connection.execute(insert(User).values(email="a@example.com"))
+    async with ENGINE.connect() as connection:
+        assert await connection.scalar(COUNT) == 1
+
+
+async def add(email: str) -> None:
+    """A command, with an engine of its own."""
+    engine = create_async_engine(f"{DRIVER}://somebody@nowhere/db")
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email=email))
+    await engine.dispose()
+
+
+@pytest.mark.own_database
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_a_command_and_nothing_but_the_mark(repeat: int) -> None:
+    asyncio.run(add("a@example.com"))
+
+
+async def test_a_column_that_is_added(session_factory: SessionFactory, db_session: AsyncSession) -> None:
+    assert (await db_session.execute(text("SELECT * FROM users"))).all() == []
+    await db_session.commit()
+    async with session_factory.begin() as session:
+        await session.execute(text("ALTER TABLE users ADD COLUMN nickname text"))
+
+
+async def test_is_gone_in_the_next_test(db_session: AsyncSession) -> None:
+    columns = (await db_session.execute(text("SELECT * FROM users"))).keys()
+    assert "nickname" not in columns
+
+
+@pytest.fixture
+async def seeded(anyio_backend: str, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="fixture@example.com"))
+
+
+@MODES
+async def test_rows_of_a_fixture(seeded: None, db_session: AsyncSession, mode: str) -> None:
+    assert await users(db_session) == ["fixture@example.com"]
+
+
+@MODES
+async def test_nothing_is_left_by_any_of_them(db_session: AsyncSession, mode: str) -> None:
+    assert await users(db_session) == []
