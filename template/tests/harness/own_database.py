@@ -62,7 +62,7 @@ def own_database(
     try:
         yield WorkerDatabase(name, postgres.url(name))
     finally:
-        if request.node.stash[HAS_FAILED] and keeps_databases(request.config, postgres):
+        if request.node.stash.get(HAS_FAILED, True) and keeps_databases(request.config, postgres):
             databases.keep(name)
             tell_of_kept(request.config, request.node.nodeid, postgres, name)
         else:
