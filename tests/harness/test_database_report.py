@@ -53,7 +53,7 @@ ROWS = [
     (6, 0, f"...{'x' * 60}]"),
     (5, 0, "tests/test_a.py::test_five"),
     (4, 0, "tests/test_a.py::test_four_of_which_one_fails"),
-    (2, 2, "tests/test_a.py::test_two_and_a_session_of_the_application"),
+    (2, 0, "tests/test_a.py::test_two_and_a_session_of_the_application"),
     (1, 0, "tests/test_a.py::test_one"),
 ]
 

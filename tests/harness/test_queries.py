@@ -91,6 +91,7 @@ async def test_what_the_block_raises_is_raised(db_session: AsyncSession, queries
             await db_session.execute(select(User))
             raise KeyError
 
+@pytest.mark.own_database
 def test_a_test_that_is_not_async(running_app: RunningApp, queries: Queries) -> None:
     engine = create_engine("postgresql+psycopg://nobody@localhost/nowhere")
     with queries.exactly(1) as statements, engine.connect() as connection:

@@ -190,8 +190,10 @@ from httpx import AsyncClient
 from sqlalchemy import create_engine, text
 
 async def test_an_import(client: AsyncClient) -> None:
-    with contextlib.suppress(Exception), create_engine("postgresql+psycopg://shop@db/shop").begin() as connection:
+    engine = create_engine("postgresql+psycopg://shop@db/shop")
+    with contextlib.suppress(Exception), engine.begin() as connection:
         connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
+    engine.dispose()
 """,
             )
         ],

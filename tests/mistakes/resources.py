@@ -198,7 +198,7 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
             "from sqlalchemy import text\n\nKEPT: list[object] = []\n",
         ),
         Rule("the savepoint's rules"),
-        ["a session of the application is still open", "close the session"],
+        ["a connection that was taken for GET /thing (src/shop/things.py:13, in thing)", "Close the session"],
     ),
     Mistake(
         "a connection that stays checked out after an error",
@@ -216,7 +216,7 @@ async def test_the_thing(client: AsyncClient) -> None:
 """,
         ),
         Rule("the pool, when a test with a database of its own has ended"),
-        ["1 of its connections are still in use"],
+        ["a connection that was taken for GET /thing (src/shop/things.py:13, in thing)", "is still open"],
     ),
     Mistake(
         "a lifespan that fails to start",

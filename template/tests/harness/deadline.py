@@ -1,6 +1,7 @@
 """No test runs for ever: after a minute it fails, and says where it stands and what the database waits for.
 
-A minute is six times what guard `slow` lets pass; `test_deadline_seconds` is another limit. The set-up and the
+A minute is six times what guard `slow` lets pass by default; where that lets more pass, it is six times as much.
+`test_deadline_seconds` is another limit. The set-up and the
 tear-down of a test have as long. `alarm.py` says how they are ended, and `standstill.py` what is said.
 """
 
@@ -14,6 +15,7 @@ from . import guards
 from .alarm import Deadline
 from .slow import BUDGET
 
+MINUTE = 60.0
 DEADLINE = pytest.StashKey[Deadline]()
 
 
@@ -28,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not what float() knows beside numbers: "nan" and "inf".
     if text and not re.fullmatch(r"\d+(\.\d+)?", text):
         raise pytest.UsageError(f"test_deadline_seconds in pyproject.toml is {text!r}, and has to be a number")
-    config.stash[DEADLINE] = Deadline(float(text) if text else 6 * config.stash[BUDGET])
+    config.stash[DEADLINE] = Deadline(float(text) if text else max(MINUTE, 6 * config.stash[BUDGET]))
     config.add_cleanup(config.stash[DEADLINE].uninstall)
 
 
