@@ -52,21 +52,17 @@ async def new_client(anyio_backend: str, running_app: RunningApp, with_state: Se
     """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
-    try:
-        async with AsyncExitStack() as clients:
+    async with AsyncExitStack() as clients:
+        # Whatever happens: an override that outlives its test changes the tests after it.
+        clients.callback(overrides.update, overrides_before)
+        clients.callback(overrides.clear)
 
-            async def make(
-                *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
-            ) -> AsyncClient:
-                transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
-                client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
-                return await clients.enter_async_context(client)
+        async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
+            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
+            client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
+            return await clients.enter_async_context(client)
 
-            yield make
-    finally:
-        # An override that outlives its test changes the tests after it.
-        overrides.clear()
-        overrides.update(overrides_before)
+        yield make
 
 
 @pytest.fixture
