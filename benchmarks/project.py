@@ -80,6 +80,8 @@ class Projects:
             (folder / "migrations" / "versions" / file).write_text(text)
         if conftest is not None:
             shutil.rmtree(folder / "tests" / "harness")
+            # What it says is for the harness.
+            (folder / "tests" / "__init__.py").write_text("")
             shutil.copy(CONTENDERS / conftest, folder / "tests" / "conftest.py")
             for shared in ("service.py", "address.py"):
                 shutil.copy(CONTENDERS / shared, folder / "tests" / shared)
