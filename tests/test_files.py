@@ -33,6 +33,7 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/src/*/settings.py", "passw"),
         ("/tests/test_app.py", "passw"),
         ("/tests/README.md", "passw"),
+        ("/tests/README.md", "role"),
         ("/tests/harness/drivers.py", "passw"),
         ("/tests/harness/databases.py", "role"),
         ("/tests/harness/marked.py", "role"),

@@ -70,6 +70,7 @@ def test_a_leak_is_its_own_tests(sample: Sample, what: str) -> None:
     assert set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M)) == {"tests/test_a.py::test_leak"}
 
 
+# The collector may run at any time: in the test, before it is known that it does not pass.
 ENDS_OTHERWISE = {
     "1 failed, 1 passed": "async def test_leak() -> None:\n    mail = send_mail()\n    raise LookupError",
     "1 passed, 1 skipped": "async def test_leak() -> None:\n    Cycle(send_mail())\n    pytest.skip()",
@@ -80,9 +81,17 @@ ENDS_OTHERWISE = {
 }
 
 
+@pytest.mark.parametrize("is_collected", [False, True])
 @pytest.mark.parametrize("counts", ENDS_OTHERWISE)
-def test_what_a_test_has_left_that_did_not_pass_is_nobody_elses(sample: Sample, counts: str) -> None:
-    sample.write("tests/test_a.py", NEXT.format(leak=ENDS_OTHERWISE[counts]))
+def test_what_a_test_has_left_that_did_not_pass_is_nobody_elses(
+    sample: Sample, counts: str, is_collected: bool
+) -> None:
+    leak = ENDS_OTHERWISE[counts]
+    if is_collected:
+        leak = leak.replace("pytest.skip()", "gc.collect()\n    pytest.skip()").replace(
+            "    raise", "    gc.collect()\n    raise"
+        )
+    sample.write("tests/test_a.py", NEXT.format(leak=leak))
 
     outcome = sample.pytest("-p", "no:randomly")
 

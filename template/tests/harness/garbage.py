@@ -28,10 +28,20 @@ def pytest_collection_finish() -> None:
 # The outermost: some of pytest's own plugins keep tracebacks, and so a test's variables, until its tear-down is over.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    yield
+    has_passed, is_enabled = item.stash.get(OUTCOME, "") == "passed", gc.isenabled()
+    if not has_passed:
+        # What a test has left open that failed, or was skipped, mostly follows from that. pytest reports it in the
+        # tear-down if the collector happens to run before: so it runs here, and not again until the end.
+        with suppress(Exception):
+            _collect(item)
+        gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
     item.stash[IS_COLLECTED] = True
-    # What a test has left open that failed, or was skipped, mostly follows from that.
-    with nullcontext() if item.stash.get(OUTCOME, "") == "passed" else suppress(Exception):
+    with nullcontext() if has_passed else suppress(Exception):
         _collect(item)
 
 
