@@ -34,19 +34,19 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/test_app.py", "passw"),
         ("/tests/README.md", "passw"),
         ("/tests/README.md", "role"),
-        ("/tests/harness/drivers.py", "passw"),
-        ("/tests/harness/databases.py", "role"),
-        ("/tests/harness/marked.py", "role"),
+        ("/tests/harness/connections/drivers.py", "passw"),
+        ("/tests/harness/database/databases.py", "role"),
+        ("/tests/harness/database/ownership.py", "role"),
         # SET LOCAL ROLE, and whose privileges it drops.
-        ("/tests/harness/transaction_end.py", "role"),
-        ("/tests/harness/transaction_end.py", "auth"),
-        ("/tests/harness/transaction_end.py", "_auth"),
-        ("/tests/harness/kept.py", "passw"),
+        ("/tests/harness/transaction/commit_effects.py", "role"),
+        ("/tests/harness/transaction/commit_effects.py", "auth"),
+        ("/tests/harness/transaction/commit_effects.py", "_auth"),
+        ("/tests/harness/database/kept_databases.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
         ("/tests/harness/postgres/url.py", "role"),
         ("/tests/harness/postgres/local.py", "auth"),
         # Stripe's word for a card whose owner has to confirm.
-        ("/tests/harness/stripe_errors.py", "auth"),
+        ("/tests/harness/stripe/errors.py", "auth"),
         # secrets.token_hex, of the standard library, names a container.
         ("/tests/harness/postgres/docker.py", "token"),
         # The recipe for turning it on.

@@ -107,7 +107,7 @@ def test_the_guards_watch(fuzz: Fuzz) -> None:
     )
 
     [said] = outcome.failed.values()
-    assert said.startswith("guard secrets: POST /users: logger shop shows what was sent as `password`"), said
+    assert said.startswith("guard leaked_secret: POST /users: logger shop shows what was sent as `password`"), said
 
 
 NOT_IMPORTED = """

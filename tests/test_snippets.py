@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from shop.models import User
 from tests.factories import UserFactory
-from tests.harness import Create, NewClient, Queries, RunningApp, SeedData, UntilWaitingForLocks
+from tests.harness import Create, NewClient, Queries, RunningApp, SeedData, WaitForLockWaiters
 
 ADA = {ada}
 COFFEE = {{"amount": 350, "currency": "eur", "payment_method": "pm_card_visa"}}

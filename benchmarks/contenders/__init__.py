@@ -31,7 +31,7 @@ SAVEPOINT = Contender("savepoint", "**savepoint**", "the rendered conftest as it
 UNGUARDED = Contender(
     "unguarded",
     "savepoint, guards off",
-    "the rendered conftest, with every guard in `guards_off`",
+    "the rendered conftest, with every guard in `disabled_guards`",
     50,
     root_conftest="unguarded.py",
 )

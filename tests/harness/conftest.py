@@ -64,7 +64,7 @@ def docker_project(sample_project: Project, environments: Path, default_python: 
 def in_docker(engine: str, docker_project: Project, tmp_path: Path, shared: Path) -> Iterator[Sample]:
     """The sample, to be run in Docker while no other test does; fails if a container is left."""
     sample = Sample.of(docker_project, tmp_path / "sample")
-    options = f"--postgres=docker -o postgres_version={MAJOR}"
+    options = f"--postgres=docker -o savepoint_postgres_version={MAJOR}"
     # A group of tests is one worker's as pytest-xdist is told to distribute them, and need not be by another --dist.
     with locked(shared, "docker"):
         yield Sample(sample.folder, {**sample.env, "DOCKER_HOST": engine, "PYTEST_ADDOPTS": options})

@@ -44,26 +44,30 @@ STRIPE = 'httpx.post("https://api.stripe.com/v1/{}", data={{"amount": 1, "curren
 
 # By guard. A new one needs a line here.
 FIRING = {
-    "blocking": Case("await block()"),
-    "context": Case('TENANT.set("acme")', in_fixtures=False),
-    "environment": Case('os.environ["LEFT"] = "1"'),
-    "keyless_charge": Case(STRIPE.format("payment_intents"), "mock_stripe, client"),
+    "blocking_call": Case("await block()"),
+    "leaked_contextvar": Case('TENANT.set("acme")', in_fixtures=False),
+    "leaked_environ": Case('os.environ["LEFT"] = "1"'),
+    "missing_idempotency_key": Case(STRIPE.format("payment_intents"), "mock_stripe, client"),
     "n_plus_one": Case('await client.get("/loops")'),
     "network": Case('with suppress(OSError): socket.create_connection(("192.0.2.1", 80))'),
-    "rows": Case('with suppress(Exception): create_engine("postgresql+psycopg://").connect()', in_fixtures=False),
-    "secrets": Case('await client.post("/echo", json={"password": "correct horse"})'),
-    "settings_cache": Case('monkeypatch.setenv("DEFAULT_CURRENCY", "chf"); currency()', "monkeypatch, client"),
-    "slow": Case('monkeypatch.setattr("tests.harness.slow.perf_counter", lambda: 1e9)', "monkeypatch, client", False),
-    "tasks": Case("KEPT.append(asyncio.create_task(asyncio.sleep(3600)))", in_fixtures=False),
-    "unclosed_client": Case('await client.get("/unclosed")'),
-    "uncommitted": Case('await client.post("/forgets")'),
-    "unmocked_stripe": Case(STRIPE.format("customers"), "mock_stripe, client"),
-    "unused_mock": Case("pass", "mock_stripe, client", in_fixtures=False),
-    "waiting": Case('await client.get("/waits")'),
+    "escaped_commit": Case(
+        'with suppress(Exception): create_engine("postgresql+psycopg://").connect()', in_fixtures=False
+    ),
+    "leaked_secret": Case('await client.post("/echo", json={"password": "correct horse"})'),
+    "stale_settings_cache": Case('monkeypatch.setenv("DEFAULT_CURRENCY", "chf"); currency()', "monkeypatch, client"),
+    "slow_test": Case(
+        'monkeypatch.setattr("tests.harness.guards.slow_test.perf_counter", lambda: 1e9)', "monkeypatch, client", False
+    ),
+    "leaked_task": Case("KEPT.append(asyncio.create_task(asyncio.sleep(3600)))", in_fixtures=False),
+    "unclosed_http_client": Case('await client.get("/unclosed")'),
+    "uncommitted_changes": Case('await client.post("/forgets")'),
+    "unhandled_stripe_request": Case(STRIPE.format("customers"), "mock_stripe, client"),
+    "unused_stripe_mock": Case("pass", "mock_stripe, client", in_fixtures=False),
+    "idle_in_transaction": Case('await client.get("/waits")'),
 }
 
 # What these would say of a test that has failed by itself explains nothing.
-QUIET = {"settings_cache", "slow", "unused_mock"}
+QUIET = {"stale_settings_cache", "slow_test", "unused_stripe_mock"}
 
 # How a test may end, and what the report calls it.
 ENDINGS = {
@@ -193,7 +197,9 @@ def test_each_guard_has_a_case(project: Sample) -> None:
 
 
 def test_each_fixture_is_found(fixtures: list[str]) -> None:
-    assert {"client", "db_session", "guarded", "mock_stripe", "own_pools", "queries", "stepped"} <= set(fixtures)
+    assert {"client", "db_session", "_guarded", "mock_stripe", "_own_pools", "queries", "migration_history"} <= set(
+        fixtures
+    )
 
 
 def _of_guards() -> Generated:

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import AsyncClient
 
-from tests.harness.testclient import refusal
+from tests.harness.connections.starlette_testclient import refusal
 
 @pytest.fixture(scope="module")
 def routes(app: FastAPI) -> None:
@@ -114,7 +114,7 @@ def test_a_stream_that_nobody_closes_is_reported(sample: Sample) -> None:
     outcome = sample.pytest("-p", "no:randomly")
 
     assert "1 failed, 1 passed" in outcome.output, outcome.output
-    assert "guard tasks: the test has ended, and task request (" in outcome.output
+    assert "guard leaked_task: the test has ended, and task request (" in outcome.output
 
 
 def test_websockets_with_httpx_ws(sample: Sample, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_another_checkout_of_the_same_runs_none(counting: Sample, cache: Path, t
     assert upgrades(other) == 1
 
 
-@pytest.mark.parametrize("change", ["a revision", "a module that a revision imports", "--rebuild-schema"])
+@pytest.mark.parametrize("change", ["a revision", "a module that a revision imports", "--create-db"])
 def test_a_change_that_matters_runs_them_again(counting: Sample, cache: Path, change: str) -> None:
     path = revision(counting)
     counting.write("src/sample/constants.py", "LENGTH = 254\n")

@@ -1,4 +1,4 @@
-"""`--database-report`: which tests send most, in one process and from workers; nothing where it is not asked for."""
+"""`--query-report`: which tests send most, in one process and from workers; nothing where it is not asked for."""
 
 import re
 
@@ -77,7 +77,7 @@ def test_the_tests_that_send_most_come_first(sample: Sample, workers: str) -> No
     sample.write("tests/test_a.py", TESTS)
 
     # So that migrations run, which an earlier run may have spared this one.
-    outcome = sample.pytest("-n", workers, "--database-report", "--rebuild-schema")
+    outcome = sample.pytest("-n", workers, "--query-report", "--create-db")
 
     heading, columns, *printed = lines(outcome)
     assert heading.startswith("6 of 6 tests, most statements first =")
@@ -95,7 +95,7 @@ def test_the_tests_that_send_most_come_first(sample: Sample, workers: str) -> No
 def test_another_number_of_tests(sample: Sample) -> None:
     sample.write("tests/test_a.py", TESTS)
 
-    outcome = sample.pytest("--database-report=2")
+    outcome = sample.pytest("--query-report=2")
 
     assert lines(outcome)[0].startswith("2 of 6 tests,")
     *tests, shared, total = rows(outcome)
@@ -115,7 +115,7 @@ def test_nothing_where_it_is_not_asked_for(sample: Sample) -> None:
 
 @pytest.mark.parametrize("number", ["tests", "0", "-1"])
 def test_what_is_no_number_of_tests(sample: Sample, number: str) -> None:
-    outcome = sample.pytest(f"--database-report={number}")
+    outcome = sample.pytest(f"--query-report={number}")
 
     assert outcome.code != 0
-    assert f"'{number}' is not a number of tests. Before a path, write --database-report=20" in outcome.output
+    assert f"'{number}' is not a number of tests. Before a path, write --query-report=20" in outcome.output

@@ -71,8 +71,8 @@ async def test_a_block_of_the_loop(client: AsyncClient) -> None:
     time.sleep(3600)
 
 
-def test_a_statement_of_psycopg(postgres: Server) -> None:
-    with postgres.connect() as connection:
+def test_a_statement_of_psycopg(postgres_server: Server) -> None:
+    with postgres_server.connect() as connection:
         connection.execute("SELECT pg_sleep(3600)")
 
 
@@ -183,7 +183,7 @@ import signal
 
 import pytest
 
-@pytest.mark.parametrize("allowed", [False, pytest.param(True, marks=pytest.mark.allow("slow"))])
+@pytest.mark.parametrize("allowed", [False, pytest.param(True, marks=pytest.mark.allow_guard("slow_test"))])
 def test_the_alarm(allowed: bool) -> None:
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     print(f"{allowed}: {-(-left // 10):.0f} times ten seconds")
@@ -200,7 +200,7 @@ def said(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> d
         if "test_" in part.partition("(")[0] or "def test_" in part:
             parts[number] += INNOCENT.format(number)
     sample.write("tests/test_a.py", "\n\n\n".join(parts))
-    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1", "--junit-xml=report.xml")
+    outcome = sample.pytest("-p", "no:randomly", "-o", "savepoint_test_timeout_seconds=1", "--junit-xml=report.xml")
     report = ElementTree.parse(sample.folder / "report.xml").getroot()  # noqa: S314 - our own pytest wrote it
     found: dict[str, str | None] = {}
     for case in report.iter("testcase"):
@@ -235,7 +235,7 @@ def test_no_values_are_shown(said: dict[str, str | None]) -> None:
 def test_the_last_test_has_no_more_time_for_fixtures_of_its_own(sample: Sample) -> None:
     sample.write("tests/test_a.py", LAST)
 
-    outcome = sample.pytest("-o", "test_deadline_seconds=1")
+    outcome = sample.pytest("-o", "savepoint_test_timeout_seconds=1")
 
     assert "the tear-down of test_the_last has not ended after 1 s" in outcome.output, outcome.output
 
@@ -243,19 +243,23 @@ def test_the_last_test_has_no_more_time_for_fixtures_of_its_own(sample: Sample) 
 def test_what_takes_its_time_and_is_right(sample: Sample) -> None:
     sample.write("tests/test_a.py", RIGHT)
 
-    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1")
+    outcome = sample.pytest("-p", "no:randomly", "-o", "savepoint_test_timeout_seconds=1")
 
     assert "3 passed" in outcome.output, outcome.output
 
 
 @pytest.mark.parametrize(
     ("setting", "tens"),
-    [("test_deadline_seconds=120", 12), ("test_deadline_seconds=0", 0), ("slow_test_seconds=30", 18)],
+    [
+        ("savepoint_test_timeout_seconds=120", 12),
+        ("savepoint_test_timeout_seconds=0", 0),
+        ("savepoint_slow_test_seconds=30", 18),
+    ],
 )
 def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> None:
     sample.write("tests/test_a.py", LOOKS)
 
-    outcome = sample.pytest("-s", "-o", setting)
+    outcome = sample.pytest("-s", "-o", f"savepoint_{setting}")
 
     assert f"False: {tens} times ten seconds" in outcome.output, outcome.output
     assert f"True: {tens * 10} times ten seconds" in outcome.output

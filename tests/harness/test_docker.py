@@ -28,11 +28,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.postgres.server import Server
 
 @pytest.mark.parametrize("number", range(4))
-async def test_that_tells(db_session: AsyncSession, postgres: Server, number: int) -> None:
+async def test_that_tells(db_session: AsyncSession, postgres_server: Server, number: int) -> None:
     assert (await db_session.execute(text("SHOW fsync"))).scalar() == "off"
     ps = ["docker", "ps", "--filter=name=savepoint-", "--format={{.Names}} {{.Ports}}"]
     Path(f"told-{number}").write_text(subprocess.check_output(ps, text=True))
-    Path("port").write_text(str(postgres.port))
+    Path("port").write_text(str(postgres_server.port))
 """
 
 WAITING = f"{TELLING}    while True:\n        time.sleep(0.1)\n"
@@ -97,7 +97,7 @@ def test_a_container_that_ends_by_itself(in_docker: Sample, engine: str, tmp_pat
     in_docker.write("tests/test_a.py", TELLING)
 
     prefix = {"TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": "ending/"}
-    outcome = in_docker.pytest("-o", "postgres_version=98", **prefix)
+    outcome = in_docker.pytest("-o", "savepoint_postgres_version=98", **prefix)
     docker(engine, "image", "rm", "ending/postgres:98")
 
     assert ": the server in the container does not answer; it said: no room\n" in outcome.error

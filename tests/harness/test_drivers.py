@@ -11,10 +11,10 @@ import psycopg2
 import psycopg2.pool
 import psycopg_pool
 import pytest
-from harness.backstop import WrongDatabaseError
+from harness.connections.database_name import WrongDatabaseError
+from harness.connections.redirect import NoTestDatabaseError, Redirect
 from harness.postgres.server import Server
-from harness.redirect import NoTestDatabaseError, Redirect
-from harness.refusals import IsolationError
+from harness.transaction.refusals import IsolationError
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

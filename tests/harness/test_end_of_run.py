@@ -18,9 +18,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.postgres.server import Server
 
-async def test_that_waits(db_session: AsyncSession, postgres: Server) -> None:
+async def test_that_waits(db_session: AsyncSession, postgres_server: Server) -> None:
     await db_session.execute(text("SELECT 1"))
-    Path("folder.partial").write_text(str(Path(postgres.host).parent))
+    Path("folder.partial").write_text(str(Path(postgres_server.host).parent))
     Path("folder.partial").rename("folder")
     while True:
         time.sleep(0.1)

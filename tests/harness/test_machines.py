@@ -22,9 +22,9 @@ from httpx import AsyncClient
 from tests.harness.postgres.server import Server
 
 @pytest.mark.parametrize("number", range(2))
-async def test_sign_up(client: AsyncClient, postgres: Server, number: int) -> None:
+async def test_sign_up(client: AsyncClient, postgres_server: Server, number: int) -> None:
     assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
-    Path("place").write_text(postgres.host)
+    Path("place").write_text(postgres_server.host)
 """
 
 NO_DEV_SHM = """
@@ -46,7 +46,7 @@ mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/ur
 def test_shared_memory(sample: Sample, mounts: str, is_used: bool) -> None:
     sample.write("tests/test_a.py", TEST)
 
-    outcome = run_apart(sample, f'{mounts}\n"$@"', "--rebuild-schema", "--postgres=local")
+    outcome = run_apart(sample, f'{mounts}\n"$@"', "--create-db", "--postgres=local")
 
     assert "2 passed" in outcome.output, outcome.output
     assert Path((sample.folder / "place").read_text()).is_relative_to(run_folder.TMPFS) == is_used
@@ -91,5 +91,5 @@ def test_a_path_with_spaces_and_umlauts(render: Render, default_python: Path, tm
 
     project = synced(folder, folder / ".venv", default_python)
 
-    assert " failed" not in project.check(UV, "run", "--no-sync", "pytest", "--rebuild-schema")
+    assert " failed" not in project.check(UV, "run", "--no-sync", "pytest", "--create-db")
     assert " failed" not in project.check(UV, "run", "--no-sync", "pytest", "-n", "2", "tests/test_users.py")

@@ -102,7 +102,7 @@ def test_a_password_is_not_shown(sample: Sample, server: Server) -> None:
 def test_a_server_of_the_runs_own_stays_up_if_asked_to(sample: Sample, workers: str) -> None:
     sample.write("tests/test_a.py", FAILS)
 
-    outcome = sample.pytest("-n", workers, "--keep-database")
+    outcome = sample.pytest("-n", workers, "--keep-failed-databases")
 
     [command] = kept(outcome.output)
     told = re.search(r"^its server runs until: kill (\d+)$", outcome.output, re.M)
@@ -118,7 +118,7 @@ def test_a_server_of_the_runs_own_stays_up_if_asked_to(sample: Sample, workers: 
 def test_it_ends_with_the_run_if_nothing_failed(sample: Sample) -> None:
     sample.write("tests/test_a.py", TESTS)
 
-    outcome = sample.pytest("--keep-database")
+    outcome = sample.pytest("--keep-failed-databases")
 
     assert "12 passed" in outcome.output, outcome.output
     assert "kept for" not in outcome.output

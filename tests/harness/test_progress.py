@@ -18,7 +18,7 @@ def at_a_terminal(sample: Sample, *arguments: str, **env: str) -> str:
     """What a run writes to a terminal."""
     ours, theirs = pty.openpty()
     run = subprocess.Popen(
-        sample.command("--rebuild-schema", *arguments),
+        sample.command("--create-db", *arguments),
         cwd=sample.folder,
         env={**sample.env, "TERM": "xterm", **env},
         stdin=subprocess.DEVNULL,
@@ -55,7 +55,7 @@ def test_a_count_at_a_terminal_which_goes_again(sample: Sample) -> None:
 def test_nothing_of_it_in_a_log(sample: Sample) -> None:
     sample.write("tests/test_a.py", TEST)
 
-    outcome = sample.pytest("--rebuild-schema")
+    outcome = sample.pytest("--create-db")
 
     assert "1 passed" in outcome.output, outcome.output
     for quiet in (

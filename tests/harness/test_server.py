@@ -29,7 +29,7 @@ async def test_that_tells(db_session: AsyncSession, number: int) -> None:
 def test_no_server_for_tests_that_ask_for_none(sample: Sample) -> None:
     sample.write("tests/test_a.py", "def test_sum() -> None:\n    assert 1 + 1 == 2\n")
 
-    outcome = sample.pytest("-o", "postgres_version=42")
+    outcome = sample.pytest("-o", "savepoint_postgres_version=42")
 
     assert "1 passed" in outcome.output, outcome.output
     assert "postgres: 42, local binaries, else Docker" in outcome.output
@@ -55,7 +55,7 @@ def test_a_schema_that_is_built_again_is_built_once(sample: Sample, workers: str
     counting = "def upgrade() -> None:\n    with open('built', 'a') as file:\n        file.write('x')"
     revision.write_text(revision.read_text().replace("def upgrade() -> None:", counting))
 
-    outcome = sample.pytest("-n", workers, "--rebuild-schema")
+    outcome = sample.pytest("-n", workers, "--create-db")
 
     assert "8 passed" in outcome.output, outcome.output
     assert (sample.folder / "built").read_text() == "x"

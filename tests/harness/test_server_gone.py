@@ -24,15 +24,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.postgres.server import Server
 
 @pytest.mark.parametrize("number", range(200))
-async def test_sign_up(client: AsyncClient, db_session: AsyncSession, postgres: Server, number: int) -> None:
+async def test_sign_up(client: AsyncClient, db_session: AsyncSession, postgres_server: Server, number: int) -> None:
     if number == 100:
-        Path("folder").write_text(str(Path(postgres.host).parent))
+        Path("folder").write_text(str(Path(postgres_server.host).parent))
         {kill}
     assert (await client.post("/users", json={{"email": "ada@example.com"}})).status_code == 201
 """
 
 SERVER = """
-        pid = (Path(postgres.host).parent / "data" / "postmaster.pid").read_text().split()[0]
+        pid = (Path(postgres_server.host).parent / "data" / "postmaster.pid").read_text().split()[0]
         os.kill(int(pid), signal.SIGKILL)
 """
 
@@ -163,8 +163,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.postgres.server import HarnessConnection, Server
 
 @pytest.fixture
-def without_connections(postgres: Server) -> Iterator[None]:
-    as_superuser = {"host": postgres.host, "user": "postgres", "dbname": "postgres"}
+def without_connections(postgres_server: Server) -> Iterator[None]:
+    as_superuser = {"host": postgres_server.host, "user": "postgres", "dbname": "postgres"}
     with HarnessConnection.connect(**as_superuser, autocommit=True) as connection:
         connection.execute("ALTER ROLE thrifty CONNECTION LIMIT 0")
         yield

@@ -1,8 +1,8 @@
 """What a statement does to its transaction, and what it leaves to be done when that ends, as its text tells."""
 
 import pytest
-from harness.sql import Kind, kind_of
-from harness.transaction_end import local_settings, on_commit
+from harness.transaction.commit_effects import local_settings, on_commit
+from harness.transaction.statement_kind import Kind, kind_of
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from harness.databases import Databases
-from harness.marked import MARK, NotOursError
+from harness.database.databases import Databases
+from harness.database.ownership import MARK, NotOursError
 from harness.postgres.server import Server
 from psycopg import sql
 

@@ -4,8 +4,8 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from harness.databases import Databases
-from harness.marked import MARK, OF_RUN, last_used
+from harness.database.databases import Databases
+from harness.database.ownership import MARK, OF_RUN, last_used
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
@@ -74,7 +74,7 @@ def test_a_server_that_does_not_serve_is_refused_in_one_line(
 def test_a_server_of_another_major_is_refused_in_one_line(sample: Sample, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
-    outcome = sample.pytest("-o", "postgres_version=17", TEST_DATABASE_URL=url)
+    outcome = sample.pytest("-o", "savepoint_postgres_version=17", TEST_DATABASE_URL=url)
 
     assert outcome.code != 0
     assert "the server is PostgreSQL 18.6, and this project is on 17" in outcome.error
@@ -166,7 +166,7 @@ def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: s
 
     runs = [
         subprocess.Popen(command, cwd=sample.folder, env=environment, stdout=subprocess.PIPE, text=True)
-        for command in [sample.command("--rebuild-schema", "-n", "2")] * 3
+        for command in [sample.command("--create-db", "-n", "2")] * 3
     ]
 
     for run in runs:

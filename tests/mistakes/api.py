@@ -137,7 +137,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             ),
             File(TEST, SIGN_UP),
         ],
-        Guarded("secrets"),
+        Guarded("leaked_secret"),
         ["POST /users: the answer shows what was sent as `password`", "response model"],
     ),
     Mistake(
@@ -151,7 +151,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             ),
             File(TEST, SIGN_UP),
         ],
-        Guarded("secrets"),
+        Guarded("leaked_secret"),
         ["the answer shows the hash of a password"],
     ),
     Mistake(
@@ -177,7 +177,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             ),
             File(TEST, SIGN_UP),
         ],
-        Guarded("secrets"),
+        Guarded("leaked_secret"),
         ["logger shop shows what was sent as `password`"],
     ),
     Mistake(
@@ -196,7 +196,7 @@ async def test_sign_up(client: AsyncClient) -> None:
 """,
             ),
         ],
-        Guarded("secrets"),
+        Guarded("leaked_secret"),
         ["POST /users: the answer shows what was sent as `passphrase`"],
     ),
     Mistake(

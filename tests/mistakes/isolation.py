@@ -55,8 +55,8 @@ def test_another_currency() -> None:
 """,
             )
         ],
-        Guarded("environment"),
-        ["guard environment", "DEFAULT_CURRENCY", "monkeypatch.setenv"],
+        Guarded("leaked_environ"),
+        ["guard leaked_environ", "DEFAULT_CURRENCY", "monkeypatch.setenv"],
     ),
     Mistake(
         "settings that are cached while a test has changed them",
@@ -76,7 +76,7 @@ def test_another_currency(monkeypatch: pytest.MonkeyPatch) -> None:
 """,
             ),
         ],
-        Guarded("settings_cache"),
+        Guarded("stale_settings_cache"),
         ["shop.currency.currency remembers", "cache_clear()"],
     ),
     Mistake(
@@ -96,7 +96,7 @@ async def test_without_rates(client: AsyncClient) -> None:
             ),
         ],
         Guarded("network"),
-        ["rates.example.com:80", "respx", '@pytest.mark.allow("network", "rates.example.com:80")'],
+        ["rates.example.com:80", "respx", '@pytest.mark.allow_guard("network", "rates.example.com:80")'],
     ),
     Mistake(
         "a name that is looked up",
@@ -197,7 +197,7 @@ async def test_an_import(client: AsyncClient) -> None:
 """,
             )
         ],
-        Guarded("rows"),
+        Guarded("escaped_commit"),
         ["a synchronous engine (psycopg) connects in a savepoint test", "@pytest.mark.own_database"],
     ),
     Mistake(
@@ -240,7 +240,7 @@ async def test_an_import(client: AsyncClient) -> None:
 """,
             ),
         ],
-        Guarded("rows"),
+        Guarded("escaped_commit"),
         ["in another thread or event loop than the test's", "@pytest.mark.own_database"],
     ),
     Mistake(
@@ -261,7 +261,7 @@ async def test_a_declined_card(mock_stripe: MockStripe, user_client: AsyncClient
 """,
             )
         ],
-        Guarded("unused_mock"),
+        Guarded("unused_stripe_mock"),
         ["asked for mock_stripe, and Stripe was neither asked nor looked at", "mock_stripe.calls == []"],
     ),
     Mistake(
@@ -424,7 +424,7 @@ import asyncio
 
 import pytest
 
-@pytest.mark.allow("network", "127.0.0.1")
+@pytest.mark.allow_guard("network", "127.0.0.1")
 async def test_a_server() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")

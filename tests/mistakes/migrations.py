@@ -10,7 +10,7 @@ PAYMENTS = "migrations/versions/0002_payments.py"
 ENV = "migrations/env.py"
 
 EMAIL = "    email: Mapped[str] = mapped_column(String(254), unique=True)\n"
-SETTINGS = "[tool.pytest.ini_options]\n"
+SETTINGS = "[tool.savepoint]\n"
 
 AGREE = Check("test_migrations.py::test_models_and_migrations_agree")
 UP_AND_DOWN = Check("test_migrations.py::test_migrations_go_up_down_and_up_again")
@@ -254,7 +254,7 @@ MISTAKES: list[Mistake] = [
         ],
         BEYOND,
         "+ trigger public.users.stamp",
-        "only_in_migrations = [",
+        "ignore_drift = [",
     ),
     Mistake(
         "a downgrade that does nothing",
@@ -361,7 +361,7 @@ class Order(Base):
             ),
         ],
         Check("test_models.py::test_each_foreign_key_has_an_index"),
-        ["users (referrer_id): fk_users_referrer_id_users", "index=True", "foreign_keys_without_index"],
+        ["users (referrer_id): fk_users_referrer_id_users", "index=True", "unindexed_foreign_keys"],
     ),
     Mistake(
         "a migration that drops a column with what is in it",
@@ -439,7 +439,7 @@ RIGHT: list[Right] = [
             Edit(
                 "pyproject.toml",
                 SETTINGS,
-                f'{SETTINGS}only_in_migrations = ["trigger public.users.*", "function stamp()"]\n',
+                f'{SETTINGS}ignore_drift = ["trigger public.users.*", "function stamp()"]\n',
             ),
         ],
         run=CHECKS,

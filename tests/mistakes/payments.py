@@ -62,7 +62,7 @@ async def test_a_ticket(mock_stripe: MockStripe, user_client: AsyncClient) -> No
 """,
             ),
         ],
-        Guarded("keyless_charge"),
+        Guarded("missing_idempotency_key"),
         ["without an idempotency key of the application's own", '{"idempotency_key": f"order-{order.id}"}'],
     ),
     Mistake(
@@ -104,7 +104,7 @@ async def test_stripe_is_away(mock_stripe: MockStripe, user_client: AsyncClient)
 """,
             ),
         ],
-        Guarded("unmocked_stripe"),
+        Guarded("unhandled_stripe_request"),
         ["POST /v1/customers", 'mock_stripe.stub("POST", "/v1/customers", '],
     ),
     Mistake(

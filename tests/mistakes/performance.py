@@ -80,28 +80,28 @@ async def invitations(db: Db) -> list[str]:
             Edit("src/shop/users.py", "users[-1].id if len(found) > limit else None", "None"),
         ],
         Check("test_lists.py::test_lists_have_a_bound"),
-        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unbounded_lists = ["/users"]'],
+        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unpaginated_routes = ["/users"]'],
     ),
     Mistake(
         "a limit without a maximum",
         "`?limit=1000000000` is a list without a limit.",
         [Edit("src/shop/users.py", LIMIT, "limit: Annotated[int, Query(ge=1)] = 50")],
         Check("test_lists.py::test_lists_have_a_bound"),
-        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unbounded_lists = ["/users"]'],
+        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unpaginated_routes = ["/users"]'],
     ),
     Mistake(
         "a test that takes longer than it may",
         "A suite that is slow is run seldom.",
         [
             # A budget that no machine meets, so that the test is slow on all of them.
-            Edit("pyproject.toml", 'anyio_mode = "auto"\n', 'anyio_mode = "auto"\nslow_test_seconds = 0.001\n'),
+            Edit("pyproject.toml", "[tool.savepoint]\n", "[tool.savepoint]\nslow_test_seconds = 0.001\n"),
             file_of_tests("""
 async def test_after_a_while() -> None:
     await asyncio.sleep(0.1)
 """),
         ],
-        Guarded("slow"),
-        ["0.001 s is what a test may take", "slow_test_seconds", '@pytest.mark.allow("slow")'],
+        Guarded("slow_test"),
+        ["0.001 s is what a test may take", "slow_test_seconds", '@pytest.mark.allow_guard("slow_test")'],
     ),
 ]
 
@@ -196,7 +196,7 @@ async def test_few(client: AsyncClient, create: Create, db_session: AsyncSession
 async def roots() -> list[str]:
     return ["/"]
 """),
-            Edit("pyproject.toml", 'anyio_mode = "auto"\n', 'anyio_mode = "auto"\nunbounded_lists = ["/roots"]\n'),
+            Edit("pyproject.toml", "[tool.savepoint]\n", '[tool.savepoint]\nunpaginated_routes = ["/roots"]\n'),
         ],
         run=["tests/harness/checks/test_lists.py"],
     ),

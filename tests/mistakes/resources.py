@@ -69,7 +69,7 @@ MISTAKES: list[Mistake] = [
             "import asyncio\n\nSENT: list[object] = []\n\n\nasync def send_mail() -> None:\n"
             '    await asyncio.sleep(0)\n    raise ConnectionError("no mail server")\n',
         ),
-        Guarded("tasks"),
+        Guarded("leaked_task"),
         ["raised ConnectionError, and nobody awaited it: no mail server", "src/shop/things.py"],
     ),
     Mistake(
@@ -93,7 +93,7 @@ async def test_polling() -> None:
 """,
             )
         ],
-        Guarded("tasks"),
+        Guarded("leaked_task"),
         ["task poller (poll) still runs, at tests/test_mistake.py:8", "cancel it and then await it"],
     ),
     Mistake(
@@ -113,21 +113,21 @@ async def test_a_tenant() -> None:
 """,
             )
         ],
-        Guarded("context"),
+        Guarded("leaked_contextvar"),
         ["left it so: tenant", "reset()"],
     ),
     Mistake(
         "time.sleep() in a route",
         "While one request sleeps, no other is answered.",
         route("time.sleep(0.01)", "import time\n"),
-        Guarded("blocking"),
+        Guarded("blocking_call"),
         ["time.sleep() blocks the event loop: src/shop/things.py", "asyncio.sleep()"],
     ),
     Mistake(
         "a process that a route waits for",
         "While it runs, no other request is answered.",
         route('subprocess.run(["true"], check=True)', "import subprocess\n"),
-        Guarded("blocking"),
+        Guarded("blocking_call"),
         ["a process that is waited for blocks the event loop: src/shop/things.py", "create_subprocess_exec"],
     ),
     Mistake(
@@ -187,7 +187,7 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
             "import httpx\n",
             test=MOCKED,
         ),
-        Guarded("unclosed_client"),
+        Guarded("unclosed_http_client"),
         ["made for GET /thing was thrown away unclosed", "src/shop/things.py", "async with httpx.AsyncClient()"],
     ),
     Mistake(

@@ -42,7 +42,9 @@ def _said_by_what_catches(mistake: Mistake, project: Changed, url: str) -> str:
             said = _only_failure(project.pytest(*mistake.tests, TEST_DATABASE_URL=url))
             assert said.startswith(f"guard {guard}: "), said
             # Nothing else would have noticed.
-            without = project.pytest(*mistake.tests, "-o", f"guards_off={guard}", TEST_DATABASE_URL=url)
+            without = project.pytest(
+                *mistake.tests, "-o", f"savepoint_disabled_guards=['{guard}']", TEST_DATABASE_URL=url
+            )
             assert without.code == 0, without.output
             return said
 

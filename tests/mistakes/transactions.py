@@ -21,7 +21,7 @@ async def test_sign_up(client: AsyncClient) -> None:
     assert (await client.post("/users", json=ADA)).status_code == 201
 """),
         ],
-        Guarded("uncommitted"),
+        Guarded("uncommitted_changes"),
         ["POST /users was answered with 201", "User is lost", "await session.commit()"],
     ),
     Mistake(
@@ -43,7 +43,7 @@ async def test_lock(client: AsyncClient, create: Create) -> None:
     assert (await client.post(f"/users/{user.id}/lock")).status_code == 200
 """),
         ],
-        Guarded("uncommitted"),
+        Guarded("uncommitted_changes"),
         ["POST /users/{id}/lock was answered with 200", "User is lost", "await session.commit()"],
     ),
     Mistake(
@@ -73,7 +73,7 @@ async def test_lock(session_factory: SessionFactory, create: Create, db_session:
         "a commit that comes after the response",
         "FastAPI answers before it ends a dependency, unless its scope is the function: a commit that fails was a 201.",
         [Edit("src/shop/deps.py", 'Depends(get_db, scope="function")', "Depends(get_db)")],
-        Guarded("uncommitted"),
+        Guarded("uncommitted_changes"),
         ["POST /users was answered with 201 before", "User", 'Depends(get_db, scope="function")'],
         run=["tests/test_users.py::test_sign_up"],
     ),
@@ -146,7 +146,7 @@ async def test_a_tree(session_factory: SessionFactory) -> None:
                 "        intent = await _charge(",
             )
         ],
-        Guarded("waiting"),
+        Guarded("idle_in_transaction"),
         ["a request to api.stripe.com", "src/shop/payments.py", "`await session.commit()` before the call"],
         run=["tests/test_payments.py::test_pay"],
     ),
@@ -507,8 +507,8 @@ async def ask(request: Request) -> int:
             file_of_tests(
                 """
 @respx.mock
-@pytest.mark.allow("waiting", "api.example.com")
-@pytest.mark.allow("uncommitted", "POST /ask")
+@pytest.mark.allow_guard("idle_in_transaction", "api.example.com")
+@pytest.mark.allow_guard("uncommitted_changes", "POST /ask")
 async def test_ask(client: AsyncClient) -> None:
     respx.get("https://api.example.com/").respond(204)
 

@@ -296,9 +296,9 @@ def live_in(project: Owned) -> None:
 
     # Files of the template's, one of them with another name since 0.2.0.
     moved = "tests/harness/undefined.py"
-    moved = moved if (project.folder / moved).exists() else "tests/harness/missing_column.py"
+    moved = moved if (project.folder / moved).exists() else "tests/harness/reports/missing_column.py"
     project.replace(moved, "yellow=True,", "bold=True,  # as the owner likes it")
-    project.replace("tests/harness/client.py", 'base_url="http://test"', 'base_url="http://owner.test"')
+    project.replace("tests/harness/app/client.py", 'base_url="http://test"', 'base_url="http://owner.test"')
     project.replace("tests/README.md", "## Factories\n", "## Factories\n\nThe owner's factories are in factories.py.\n")
     project.replace(
         "migrations/env.py", '    "compare_type": True,\n', '    "compare_type": True,\n    "include_schemas": False,\n'

@@ -13,7 +13,7 @@ import pytest
 from tests.upgrades.history import History, Later, template_file
 from tests.upgrades.lived_in import Owned
 
-CLIENT = "tests/harness/client.py"
+CLIENT = "tests/harness/app/client.py"
 FACTORIES = "tests/factories.py"
 COPIER = [sys.executable, "-m", "copier"]
 
@@ -67,7 +67,14 @@ def test_edits_of_the_same_place_are_a_conflict_that_is_named(
 
 @pytest.mark.parametrize(
     "path",
-    ["tests/harness/tracebacks.py", "renovate.json", "compose.yaml", FACTORIES, "tests/test_app.py", "README.md"],
+    [
+        "tests/harness/reports/tracebacks.py",
+        "renovate.json",
+        "compose.yaml",
+        FACTORIES,
+        "tests/test_app.py",
+        "README.md",
+    ],
 )
 def test_what_the_user_deleted_stays_deleted(project: Owned, later: Later, path: str, history: History) -> None:
     (project.folder / path).unlink()
@@ -79,7 +86,7 @@ def test_what_the_user_deleted_stays_deleted(project: Owned, later: Later, path:
     assert not (project.folder / path).exists()
 
 
-@pytest.mark.parametrize("path", ["tests/harness/tracebacks.py", "tests/test_app.py"])
+@pytest.mark.parametrize("path", ["tests/harness/reports/tracebacks.py", "tests/test_app.py"])
 def test_what_the_user_deleted_stays_deleted_when_the_template_changes_it(
     project: Owned, later: Later, path: str, history: History
 ) -> None:
@@ -136,7 +143,7 @@ def test_the_lock_is_not_touched(project: Owned, later: Later) -> None:
 def test_an_answer_turned_off_takes_the_templates_files_and_leaves_the_users(project: Owned, history: History) -> None:
     project.update(history.next, payments=False)
 
-    assert not (project.folder / "tests/harness/stripe.py").exists()
+    assert not (project.folder / "tests/harness/stripe/mock.py").exists()
     assert (project.folder / "src/my_service/payments.py").exists()
     assert "stripe" not in project.read("pyproject.toml")
 
@@ -146,7 +153,7 @@ def test_an_answer_turned_on_brings_the_templates_files_alone(history: History, 
 
     project.update(history.next, payments=True)
 
-    assert (project.folder / "tests/harness/stripe.py").exists()
+    assert (project.folder / "tests/harness/stripe/mock.py").exists()
     assert not (project.folder / "src/my_service/payments.py").exists()
     assert '"stripe>=' in project.read("pyproject.toml")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.upgrades.lived_in import CONFLICT, NO_CONFLICT, Owned
 
-PATH = "tests/harness/client.py"
+PATH = "tests/harness/app/client.py"
 
 
 @pytest.mark.parametrize("has_conflict", [False, True], ids=["no conflict", "a conflict"])

@@ -23,7 +23,7 @@ OWNERS_LINE = re.compile(rb"owner's line \d+")
 ANSWERS = ".copier-answers.yml"
 
 MOVES = {
-    "tests/harness/client.py": "tests/harness/clients.py",
+    "tests/harness/app/client.py": "tests/harness/clients.py",
     "tests/harness/checks/test_migrations.py": "tests/harness/checks/test_schema.py",
 }
 
@@ -99,7 +99,7 @@ def adds_a_neighbour(project: Owned, path: str, line: str) -> None:
 
 
 def takes_a_name_that_the_template_takes_later(project: Owned, path: str, line: str) -> None:
-    project.write(MOVES["tests/harness/client.py"], line)
+    project.write(MOVES["tests/harness/app/client.py"], line)
 
 
 PLACES = st.floats(0, 1, exclude_max=True)

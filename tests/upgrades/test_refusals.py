@@ -11,7 +11,7 @@ from tests.rendering import git
 from tests.upgrades.history import History, Later
 from tests.upgrades.lived_in import Owned
 
-CLIENT = "tests/harness/client.py"
+CLIENT = "tests/harness/app/client.py"
 COPIER = [sys.executable, "-m", "copier"]
 
 

@@ -6,7 +6,7 @@ A process that a test starts, and that imports `tests` without running pytest, c
 import sys
 from types import FrameType
 
-from .process import OF_PROCESS
+from .connections.process import OF_PROCESS
 
 
 def _is_run_by_pytest() -> bool:

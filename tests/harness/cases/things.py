@@ -19,7 +19,7 @@ def currency() -> str:
 
 
 async def block() -> None:
-    time.sleep(0)  # noqa: ASYNC251 - for guard `blocking`
+    time.sleep(0)  # noqa: ASYNC251 - for guard `blocking_call`
 
 
 async def answered(url: str, *, closed: bool) -> None:

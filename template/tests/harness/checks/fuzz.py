@@ -3,7 +3,7 @@
     uv run --group fuzz pytest tests/harness/checks/fuzz.py
 
 No other run collects it. The application is served on loopback with a database of its own, signed in as whoever
-`odd_requests_by` names; schemathesis runs beside it, in a process of its own, with its own output and its own
+`malformed_request_client` names; schemathesis runs beside it, in a process of its own, with its own output and its own
 `schemathesis.toml`, if the project has one. The guards watch each request.
 """
 
@@ -22,8 +22,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from tests.harness.handled import App
-from tests.harness.places import places
+from tests.harness.core.requests import App
+from tests.harness.core.source_lines import places
 
 INSTALL = "schemathesis and uvicorn are in a dependency group of their own: uv run --group fuzz pytest {}"
 
@@ -56,9 +56,9 @@ class Served:
 
 
 @pytest.fixture
-async def served(anyio_backend: str, with_state: App, pytestconfig: pytest.Config) -> AsyncIterator[Served]:
+async def _served(anyio_backend: str, asgi_app: App, pytestconfig: pytest.Config) -> AsyncIterator[Served]:
     """A server, as in production, in the loop of the tests."""
-    served = Served(with_state, pytestconfig.rootpath)
+    served = Served(asgi_app, pytestconfig.rootpath)
     uvicorn = import_module("uvicorn")
     server = uvicorn.Server(uvicorn.Config(served, lifespan="off", log_config=None, access_log=False))
     with socket.socket() as listening:
@@ -73,7 +73,7 @@ async def served(anyio_backend: str, with_state: App, pytestconfig: pytest.Confi
 
 
 @pytest.fixture
-def schemathesis() -> str:
+def _schemathesis() -> str:
     """The command."""
     command = shutil.which("st", path=sysconfig.get_path("scripts"))
     if command is None:
@@ -82,29 +82,29 @@ def schemathesis() -> str:
 
 
 @pytest.mark.own_database
-@pytest.mark.allow("slow")
+@pytest.mark.allow_guard("slow_test")
 async def test_the_service_keeps_its_word(
-    schemathesis: str,
+    _schemathesis: str,
     app: FastAPI,
-    served: Served,
-    caller: AsyncClient,
+    _served: Served,
+    _caller: AsyncClient,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(app.openapi()))
-    headers = [f"--header={name}:{value}" for name, value in caller.headers.items() if name not in OF_HTTPX]
+    headers = [f"--header={name}:{value}" for name, value in _caller.headers.items() if name not in OF_HTTPX]
 
     with _shown(pytestconfig):
         process = await asyncio.create_subprocess_exec(
-            schemathesis, "run", str(description), f"--url={served.url}", *headers, cwd=pytestconfig.rootpath
+            _schemathesis, "run", str(description), f"--url={_served.url}", *headers, cwd=pytestconfig.rootpath
         )
         code = await process.wait()
 
     if code:
         said = ["the service does not do what its OpenAPI description says: see above, each with a curl command."]
-        if served.errors:
-            said += ["What was answered with 500:", *(f"  {error}" for error in served.errors)]
+        if _served.errors:
+            said += ["What was answered with 500:", *(f"  {error}" for error in _served.errors)]
         pytest.fail("\n".join(said), pytrace=False)
 
 

@@ -3,9 +3,11 @@
 import pytest
 from sqlalchemy import DateTime, MetaData
 
+from tests.harness.core.settings import settings_of
+
 
 def test_every_time_has_a_zone(metadata: MetaData, pytestconfig: pytest.Config) -> None:
-    allowed = pytestconfig.getini("naive_columns")
+    allowed = settings_of(pytestconfig).naive_datetime_columns
     naive = [
         f"{table.fullname}.{column.name}"
         for table in metadata.sorted_tables
@@ -17,6 +19,6 @@ def test_every_time_has_a_zone(metadata: MetaData, pytestconfig: pytest.Config) 
             f"times without a zone: {', '.join(missing)}. What they mean depends on who reads them, and comparing one "
             "with a time that has a zone raises.\n"
             "DateTime(timezone=True), and a migration. For one that is meant so, such as a time of day on a ticket: "
-            f'naive_columns = ["{missing[0]}"] in pyproject.toml.',
+            f'naive_datetime_columns = ["{missing[0]}"] under [tool.savepoint] of pyproject.toml.',
             pytrace=False,
         )

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.databases import WorkerDatabase
-from tests.harness.imports import imported_files
-from tests.harness.migrations import Migrations
+from tests.harness.core.settings import settings_of
+from tests.harness.database.databases import WorkerDatabase
+from tests.harness.database.imported_files import imported_files
+from tests.harness.database.migrations import Migrations
 from tests.harness.postgres.server import Server
 
 # An env.py that imports whatever it finds cannot be read, only run.
@@ -88,10 +89,10 @@ def _calls_of_create_all(path: Path) -> Iterator[int]:
 
 
 def test_each_foreign_key_has_an_index(
-    postgres: Server, worker_database: WorkerDatabase, pytestconfig: pytest.Config
+    postgres_server: Server, _worker_database: WorkerDatabase, pytestconfig: pytest.Config
 ) -> None:
-    allowed = pytestconfig.getini("foreign_keys_without_index")
-    with postgres.connect(worker_database.name) as connection:
+    allowed = settings_of(pytestconfig).unindexed_foreign_keys
+    with postgres_server.connect(_worker_database.name) as connection:
         slow = [row for row in connection.execute(SLOW_KEYS.encode()) if row[1] not in allowed]
     if slow:
         pytest.fail(
@@ -100,7 +101,7 @@ def test_each_foreign_key_has_an_index(
                     "foreign keys without an index: deleting a row that they name, or joining, reads the whole table:",
                     *(f"{table} ({columns}): {name}" for table, name, columns in slow),
                     "Add index=True to the column, and op.create_index to a migration. For a table that stays small: "
-                    f'foreign_keys_without_index = ["{slow[0][1]}"] in pyproject.toml.',
+                    f'unindexed_foreign_keys = ["{slow[0][1]}"] under [tool.savepoint] of pyproject.toml.',
                 ]
             ),
             pytrace=False,

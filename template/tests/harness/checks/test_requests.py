@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from tests.harness.missing_column import is_missing
-from tests.harness.operations import Operation, operations
-from tests.harness.places import places
+from tests.harness.app.openapi import Operation, operations
+from tests.harness.core.source_lines import places
+from tests.harness.reports.missing_column import is_missing
 
 # What breaks in a database, in a number, or in text.
 ODD: list[Any] = [None, [], {}, -1, 2**63, 10**400, float("nan"), "", "\0", "\ud800", "x" * 100_000]
@@ -36,13 +36,13 @@ MISSING = (
 
 
 async def test_no_request_is_answered_with_a_5xx(
-    app: FastAPI, caller: AsyncClient, pytestconfig: pytest.Config
+    app: FastAPI, _caller: AsyncClient, pytestconfig: pytest.Config
 ) -> None:
     failed, remedies = [], dict[str, None]()
     for operation in operations(app):
         for what, request in _requests(operation):
             try:
-                status = (await caller.request(operation.method, **request)).status_code
+                status = (await _caller.request(operation.method, **request)).status_code
             except Exception as error:
                 where = "; ".join(places(error, pytestconfig.rootpath)[-1:])
                 failed.append(f"{operation} with {what}: {type(error).__name__} ({where})")

@@ -1,0 +1,104 @@
+"""What an application says of its routes, as OpenAPI: for checks that know nothing else of it."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from ..core.settings import settings_of
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route and a method.
+
+    Attributes:
+        fields: what it takes, by name: in the "path", "query", "header" or, as JSON, the "body".
+        schemas: the schema of each.
+        has_body: whether it takes JSON.
+        is_open: whether it asks nobody who they are.
+    """
+
+    method: str
+    path: str
+    fields: dict[str, str]
+    schemas: dict[str, Any]
+    has_body: bool
+    is_open: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def plausible(self, name: str) -> Any:
+        """A value that a field may well take, by its schema and its name."""
+        schema = self.schemas[name]
+        for option in schema.get("anyOf", []):
+            schema = {**schema, **option}
+            break
+        if "enum" in schema:
+            return schema["enum"][0]
+        match schema.get("type"):
+            case "integer" | "number":
+                return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+            case "boolean":
+                return True
+            case "array":
+                return []
+            case "object":
+                return {}
+        known = {"email": "ada@example.com", "currency": "eur", "date": "2026-01-31"}
+        return known.get(name) or "x" * max(schema.get("minLength", 0), 8)
+
+
+def operations(app: FastAPI) -> Iterator[Operation]:
+    """All of them, by path."""
+    description = app.openapi()
+    for path, methods in description.get("paths", {}).items():
+        for method, said in methods.items():
+            if method in METHODS:
+                parameters = [_resolved(description, parameter) for parameter in said.get("parameters", [])]
+                content = _resolved(description, said.get("requestBody", {})).get("content", {})
+                body = _resolved(description, content.get("application/json", {}).get("schema", {}))
+                properties = body.get("properties", {})
+                yield Operation(
+                    method.upper(),
+                    path,
+                    {p["name"]: p["in"] for p in parameters if p["in"] != "cookie"} | dict.fromkeys(properties, "body"),
+                    {p["name"]: p.get("schema", {}) for p in parameters}
+                    | {name: _resolved(description, schema) for name, schema in properties.items()},
+                    "application/json" in content,
+                    not said.get("security", description.get("security")),
+                )
+
+
+def _resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    found: Any = schema
+    while "$ref" in found:
+        parts = found["$ref"].removeprefix("#/").split("/")
+        found = description
+        for part in parts:
+            found = found[part]
+    resolved: dict[str, Any] = found
+    return resolved
+
+
+@pytest.fixture
+def _caller(request: pytest.FixtureRequest) -> AsyncClient:
+    """The client that the project names for this, and whatever stands in for other services meanwhile."""
+    settings = settings_of(request.config)
+    for name in settings.malformed_request_fixtures:
+        _found(request, name)
+    client: AsyncClient = _found(request, settings.malformed_request_client) or request.getfixturevalue("client")
+    return client
+
+
+def _found(request: pytest.FixtureRequest, name: str) -> Any:
+    # It is the owner's, who may have taken it away.
+    with suppress(pytest.FixtureLookupError):
+        return request.getfixturevalue(name)

@@ -1,0 +1,91 @@
+"""Lists of the API that have no bound, by its own description: `app.openapi()`.
+
+A list is what a GET answers with an array, or with an object that has an array of objects in it and no `id`: a page,
+and not one thing that has parts. It is bounded if the client can ask for no more than so many, by an integer parameter
+such as `limit` with a maximum; or if the array itself has one, or holds values of an enum.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Names of the parameter that says how many, without "_", "-" and brackets.
+SIZES = {"limit", "size", "pagesize", "perpage", "pagelimit", "itemsperpage", "maxresults", "count", "first", "top"}
+SIZES |= {"take", "max", "num", "rows", "maxitems", "resultsperpage"}
+# A maximum above that is none: 2**63 - 1 is what fits into a column.
+MOST = 10_000
+
+Schema = Mapping[str, Any]
+
+
+def unbounded_lists(description: Schema) -> list[str]:
+    """The paths of lists without a bound, such as "/orders"."""
+    return [
+        path
+        for path, item in description.get("paths", {}).items()
+        if (operation := item.get("get")) is not None
+        and _is_list(operation, description)
+        and not any(_is_size(parameter, description) for parameter in _parameters(item, operation, description))
+    ]
+
+
+def _is_list(operation: Schema, description: Schema) -> bool:
+    answer = _resolved(operation.get("responses", {}).get("200", {}), description)
+    return any(
+        _has_list(schema, description)
+        for content in answer.get("content", {}).values()
+        for schema in _alternatives(content.get("schema", {}), description)
+    )
+
+
+def _has_list(schema: Schema, description: Schema) -> bool:
+    if schema.get("type") == "array":
+        return not _is_bounded(schema, description)
+    properties = schema.get("properties", {})
+    return "id" not in properties and any(
+        _is_array_of_objects(alternative, description) and not _is_bounded(alternative, description)
+        for value in properties.values()
+        for alternative in _alternatives(value, description)
+    )
+
+
+def _is_bounded(array: Schema, description: Schema) -> bool:
+    items = _alternatives(array.get("items", {}), description)
+    return array.get("maxItems", MOST + 1) <= MOST or all("enum" in item or "const" in item for item in items)
+
+
+def _is_array_of_objects(schema: Schema, description: Schema) -> bool:
+    items = _alternatives(schema.get("items", {}), description)
+    return schema.get("type") == "array" and any("properties" in item for item in items)
+
+
+def _parameters(item: Schema, operation: Schema, description: Schema) -> Iterator[Schema]:
+    for parameter in [*item.get("parameters", []), *operation.get("parameters", [])]:
+        yield _resolved(parameter, description)
+
+
+def _is_size(parameter: Schema, description: Schema) -> bool:
+    name = "".join(letter for letter in parameter.get("name", "").lower() if letter.isalnum())
+    return (
+        parameter.get("in") == "query"
+        and name in SIZES
+        and any(
+            schema.get("type") == "integer" and schema.get("maximum", schema.get("exclusiveMaximum", MOST + 1)) <= MOST
+            for schema in _alternatives(parameter.get("schema", {}), description)
+        )
+    )
+
+
+def _alternatives(schema: Schema, description: Schema) -> list[Schema]:
+    """What a schema may be, references followed: `X | None` is X, or null."""
+    schema = _resolved(schema, description)
+    parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
+    return [alternative for part in parts for alternative in _alternatives(part, description)] or [schema]
+
+
+def _resolved(schema: Schema, description: Schema) -> Schema:
+    while "$ref" in schema:
+        found: Any = description
+        for key in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[key.replace("~1", "/").replace("~0", "~")]
+        schema = found
+    return schema

@@ -1,0 +1,104 @@
+"""Names of version 0.3, which work until 0.5: each use is a line of the summary that says what to write now."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from .run import add_to_summary
+
+# Of pytest's own section: the old name, its type there, and the new name, under [tool.savepoint].
+SETTINGS = {
+    "postgres_version": ("string", "postgres_version"),
+    "guards_off": ("args", "disabled_guards"),
+    "odd_requests_by": ("string", "malformed_request_client"),
+    "odd_requests_with": ("args", "malformed_request_fixtures"),
+    "only_in_migrations": ("linelist", "ignore_drift"),
+    "naive_columns": ("args", "naive_datetime_columns"),
+    "unbounded_lists": ("args", "unpaginated_routes"),
+    "foreign_keys_without_index": ("linelist", "unindexed_foreign_keys"),
+    "n_plus_one": ("string", "n_plus_one_threshold"),
+    "slow_test_seconds": ("string", "slow_test_seconds"),
+    "public_routes": ("linelist", "public_routes"),
+    "allowed_hosts": ("args", "allowed_hosts"),
+}
+
+# On the command line.
+OPTIONS = {
+    "--rebuild-schema": "--create-db",
+    "--keep-database": "--keep-failed-databases",
+    "--database-report": "--query-report",
+}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Let pytest know the old settings."""
+    for name, (kind, new) in SETTINGS.items():
+        parser.addini(name, f"deprecated: {new} under [tool.savepoint]", type=kind, default=None)  # type: ignore[arg-type]  # a Literal
+
+
+def warn(config: pytest.Config, old: str, new: str) -> None:
+    """Say once, in the summary, what to write in place of an old name."""
+    add_to_summary(config, "deprecated", f"savepoint: {old} is deprecated and will be removed in 0.5. {new}")
+
+
+def warn_of_options(config: pytest.Config) -> None:
+    """Say so for each old option of the command line."""
+    for argument in config.invocation_params.args:
+        name, equals, value = str(argument).partition("=")
+        if name in OPTIONS:
+            warn(config, name, f"Write: {OPTIONS[name]}{equals}{value}")
+
+
+def old_settings(config: pytest.Config, new: Collection[str]) -> dict[str, str | list[str]]:
+    """What the old settings say, by their new names; what pyproject.toml sets by its new name is left out."""
+    values: dict[str, str | list[str]] = {}
+    for old, (_, key) in SETTINGS.items():
+        value = config.getini(old)
+        if value is None:
+            continue
+        where = f"{old} in pytest's settings"
+        is_override = any(text.startswith(f"{old}=") for text in config.getoption("override_ini") or ())
+        if key in new and not is_override:
+            warn(config, where, f"{key} under [tool.savepoint] of pyproject.toml counts; delete the old line.")
+            continue
+        values[key] = value
+        text = value if isinstance(value, str) and value.isdecimal() else json.dumps(value, ensure_ascii=False)
+        warn(config, where, f"Write under [tool.savepoint] of pyproject.toml: {key} = {text}")
+    return values
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: Any, pytestconfig: pytest.Config) -> Any:
+    """Deprecated: `postgres_server`."""
+    return _renamed(pytestconfig, "postgres", "postgres_server", postgres_server)
+
+
+@pytest.fixture
+def empty_database(empty_database_name: str, pytestconfig: pytest.Config) -> Any:
+    """Deprecated: `empty_database_name`."""
+    return _renamed(pytestconfig, "empty_database", "empty_database_name", empty_database_name)
+
+
+@pytest.fixture
+def until_waiting_for_locks(wait_for_lock_waiters: Any, pytestconfig: pytest.Config) -> Any:
+    """Deprecated: `wait_for_lock_waiters`."""
+    return _renamed(pytestconfig, "until_waiting_for_locks", "wait_for_lock_waiters", wait_for_lock_waiters)
+
+
+@pytest.fixture
+def with_state(asgi_app: Any, pytestconfig: pytest.Config) -> Any:
+    """Deprecated: `asgi_app`."""
+    return _renamed(pytestconfig, "with_state", "asgi_app", asgi_app)
+
+
+@pytest.fixture
+def stepped(migration_history: Any, pytestconfig: pytest.Config) -> Any:
+    """Deprecated: `migration_history`."""
+    return _renamed(pytestconfig, "stepped", "migration_history", migration_history)
+
+
+def _renamed(config: pytest.Config, old: str, new: str, value: Any) -> Any:
+    warn(config, f"fixture {old}", f"Write: {new}")
+    return value

@@ -1,0 +1,129 @@
+"""Settings of the harness: `[tool.savepoint]` of pyproject.toml.
+
+For one run, `-o savepoint_slow_test_seconds=30` and the environment, `SAVEPOINT_SLOW_TEST_SECONDS=30`, override a
+setting, in this order; their values are TOML. pytest's own section has no key of the harness, since a pytest call that
+does not load `tests/` would end with "Unknown config option".
+"""
+
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+
+from .deprecated import old_settings
+
+FILE, TABLE = "pyproject.toml", "[tool.savepoint]"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a project may set.
+
+    Attributes:
+        postgres_version: PostgreSQL's major version in production; tests refuse another one.
+        disabled_guards: names of guards that no test wants.
+        public_routes: routes that anyone may call, as `GET /health`.
+        malformed_request_client: the fixture of the client that sends malformed requests.
+        malformed_request_fixtures: fixtures that mock external services meanwhile.
+        ignore_drift: what only migrations make, as the drift test names it, such as `trigger public.users.*`.
+        naive_datetime_columns: columns of timestamps without a time zone, as `table.column`.
+        unindexed_foreign_keys: foreign keys that need no index, by name.
+        unpaginated_routes: paths of lists that need no limit.
+        n_plus_one_threshold: how many times one request may not send the same SELECT.
+        slow_test_seconds: how long a test may take, its fixtures left out.
+        test_timeout_seconds: when a test is ended; 0 is never, and -1 the default: 60, or 6 times slow_test_seconds.
+        allowed_hosts: addresses that tests may connect to, as `host` or `host:port`.
+    """
+
+    postgres_version: int = 0
+    disabled_guards: tuple[str, ...] = ()
+    public_routes: tuple[str, ...] = ()
+    malformed_request_client: str = "client"
+    malformed_request_fixtures: tuple[str, ...] = ()
+    ignore_drift: tuple[str, ...] = ()
+    naive_datetime_columns: tuple[str, ...] = ()
+    unindexed_foreign_keys: tuple[str, ...] = ()
+    unpaginated_routes: tuple[str, ...] = ()
+    n_plus_one_threshold: int = 5
+    slow_test_seconds: float = 10
+    test_timeout_seconds: float = -1
+    allowed_hosts: tuple[str, ...] = ()
+
+
+SETTINGS = pytest.StashKey[Settings]()
+KEYS = {field.name: field.type for field in fields(Settings)}
+KINDS: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", tuple[str, ...]: "a list of strings"}
+LEAST = {"postgres_version": 1, "n_plus_one_threshold": 2, "slow_test_seconds": 0, "test_timeout_seconds": 0}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Let `-o savepoint_<key>=<value>` through pytest's `--strict-config`."""
+    for key in KEYS:
+        parser.addini(f"savepoint_{key}", f"overrides {key} of {TABLE} in {FILE}", default=None)
+
+
+def configure(config: pytest.Config) -> None:
+    """Read and check them; raises `pytest.UsageError` with a line that names the key and where it stands."""
+    values = {key: _checked(key, value, place) for key, value, place in _found(config)}
+    config.stash[SETTINGS] = Settings(**values)
+
+
+def _found(config: pytest.Config) -> Iterator[tuple[str, Any, str]]:
+    """Key, value and place of each; a later one overrides."""
+    table = _table(config)
+    for key, value in table.items():
+        yield key, value, f"{FILE}: {TABLE}"
+    for key, old in old_settings(config, table).items():
+        yield key, _parsed(old) if isinstance(old, str) else old, "pytest's settings"
+    for key in KEYS:
+        for place, text in (
+            ("the environment", os.environ.get(f"SAVEPOINT_{key.upper()}")),
+            ("-o", config.getini(f"savepoint_{key}")),
+        ):
+            if text is not None:
+                yield key, _parsed(text), place
+
+
+def _table(config: pytest.Config) -> dict[str, Any]:
+    path = config.rootpath / FILE
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("savepoint", {})
+    except FileNotFoundError:
+        return {}
+    if not isinstance(table, dict):
+        raise pytest.UsageError(f"{FILE}: {TABLE} must be a table")
+    return table
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _checked(key: str, value: Any, place: str) -> Any:
+    if key not in KEYS:
+        close = difflib.get_close_matches(key, KEYS, 1) or sorted(KEYS)
+        raise pytest.UsageError(f"{place}: unknown setting {key!r}. Did you mean {' or '.join(close)}?")
+    kind = KEYS[key]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        value = tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and kind is float:
+        value = float(value)
+    expected: Any = tuple if kind == tuple[str, ...] else kind
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise pytest.UsageError(f"{place}: {key} must be {KINDS[kind]}, not {value!r}")
+    if key in LEAST and not LEAST[key] <= value < math.inf:
+        raise pytest.UsageError(f"{place}: {key} must be at least {LEAST[key]}, not {value!r}")
+    return value
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The settings of this run."""
+    return config.stash[SETTINGS]

@@ -1,0 +1,81 @@
+"""Clones of the template database, made ahead by threads and dropped by them, so that no test waits for either.
+
+PostgreSQL copies files and waits for checkpoints meanwhile: two clones at once take hardly longer than one.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ..postgres.server import Server
+from .maintenance import Maintenance
+
+THREADS = 2
+
+
+class Clones:
+    """A pool of databases, each for one test.
+
+    Args:
+        server: where.
+        template: what they are clones of.
+        next_name: what to call the next one.
+        wanted: how many tests will ask for one, as far as is known; no more than that are made ahead.
+    """
+
+    def __init__(self, server: Server, template: str, next_name: Callable[[], str], wanted: int) -> None:
+        self._server = server
+        self._template = template
+        self._next_name = next_name
+        self._wanted = wanted
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clones")
+        self._local = threading.local()
+        self._connections: list[Maintenance] = []
+        self._ready: deque[Future[str]] = deque()
+        self._dropped: list[Future[None]] = []
+        for _ in range(min(THREADS, wanted)):
+            self._make()
+
+    def use(self, template: str) -> None:
+        """Make the next ones of another template."""
+        self._template = template
+        while self._ready:
+            self._wanted += 1
+            self.drop(self._ready.popleft().result())
+
+    def take(self) -> str:
+        """The name of a clone that nobody has used; raises what made it fail, if it could not be made."""
+        if not self._ready:
+            self._make()
+        name = self._ready.popleft().result()
+        if self._wanted > 0:
+            self._make()
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a clone, soon."""
+        self._dropped.append(self._threads.submit(lambda: self._maintenance().drop(name)))
+
+    def close(self) -> None:
+        """Wait for what is under way; raises what made a drop fail."""
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
+        for dropped in self._dropped:
+            dropped.result()
+
+    def _make(self) -> None:
+        self._wanted -= 1
+        self._ready.append(self._threads.submit(self._clone, self._next_name()))
+
+    def _clone(self, name: str) -> str:
+        self._maintenance().clone(self._template, name)
+        return name
+
+    def _maintenance(self) -> Maintenance:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = Maintenance(self._server)
+            self._connections.append(self._local.connection)
+        connection: Maintenance = self._local.connection
+        return connection

@@ -1,0 +1,105 @@
+"""The PostgreSQL server of a run: found by the first test that needs one, shared by all workers, named at the end."""
+
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..core.network_access import NETWORK_ACCESS
+from ..core.progress import announce, passing
+from ..core.run import add_to_summary, stop_run, worker_input
+from ..core.settings import settings_of
+from ..postgres import find
+from ..postgres.server import NoServerError, Server
+from .template import schema_of
+
+if TYPE_CHECKING:
+    from ..postgres.run_folder import RunFolder
+
+FOLDER = pytest.StashKey["RunFolder"]()
+USED = pytest.StashKey[Server]()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Server:
+    """A PostgreSQL server of the project's major."""
+    access = pytestconfig.stash[NETWORK_ACCESS]
+    try:
+        with access.unchecked():
+            server = _find(pytestconfig)
+    except NoServerError as failed:
+        stop_run(pytestconfig, f"postgres: {failed}")
+    access.allowed.append(f"[{server.host}]:{server.port}")
+    pytestconfig.stash[USED] = server
+    add_to_summary(pytestconfig, "server", f"postgres: {_described(server)}")
+    return server
+
+
+def _find(config: pytest.Config) -> Server:
+    choice, major = config.getoption("postgres"), _major(config)
+    if not find.needs_folder(choice):
+        return find.find(choice, major, {})
+    if os.name == "nt":
+        raise NoServerError("on Windows, set TEST_DATABASE_URL, or run the tests in WSL.")
+    from ..postgres import docker, local
+
+    folder = run_folder(config)
+    with folder.locked():
+        if told := folder.told("server.json"):
+            return Server(**told)
+        if failed := folder.told("failure.json"):
+            raise NoServerError(failed["message"])
+        try:
+            with passing(config) as say:
+                rungs = {
+                    "local": partial(local.start, folder, schema=schema_of(config), say=say),
+                    "docker": partial(docker.start, folder, announce=partial(announce, config)),
+                }
+                server = find.find(choice, major, rungs)
+        except NoServerError as error:
+            folder.tell("failure.json", {"message": str(error)})
+            raise
+        folder.tell("server.json", asdict(server))
+    return server
+
+
+def _major(config: pytest.Config) -> int:
+    major = settings_of(config).postgres_version
+    if not major:
+        raise NoServerError(
+            "postgres_version is not set. Under [tool.savepoint] of pyproject.toml, write the major version of "
+            "PostgreSQL in production: postgres_version = 18"
+        )
+    return major
+
+
+def run_folder(config: pytest.Config) -> "RunFolder":
+    """The folder of this run: the controller's, if this is a worker of pytest-xdist."""
+    from ..postgres.run_folder import RunFolder
+
+    if FOLDER not in config.stash:
+        made_by_controller = worker_input(config).get("savepoint_folder")
+        folder = RunFolder(Path(made_by_controller)) if made_by_controller else RunFolder.make()
+        config.stash[FOLDER] = folder
+        config.add_cleanup(folder.close)
+    return config.stash[FOLDER]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a new worker of pytest-xdist which folder is its run's."""
+    if find.needs_folder(node.config.getoption("postgres")) and os.name != "nt":
+        node.workerinput["savepoint_folder"] = str(run_folder(node.config).path)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    version = settings_of(config).postgres_version or "version not set"
+    return f"postgres: {version}, {find.intended(config.getoption('postgres'))}"
+
+
+def _described(server: Server) -> str:
+    place = f", data in {Path(server.host).parent}" if server.rung == "local" else ""
+    return f"{server.version} from {server.origin}{place}"

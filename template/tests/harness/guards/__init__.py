@@ -1,0 +1,1 @@
+"""What no test may do or leave behind; one file a guard."""

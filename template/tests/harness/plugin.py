@@ -1,0 +1,168 @@
+"""What pytest calls: the parts of the harness, in the order in which they take part.
+
+This is the one file that decides an order. Fixtures stand where their idea is, and so does a hook that only one part
+needs.
+"""
+
+import pkgutil
+from collections.abc import Generator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import guards, options
+from .connections import process
+from .core import deprecated, run, settings
+from .database import isolation, lock_holders, own_database, server_gone
+from .guards import base, leaked_task, network, stale_settings_cache
+from .reports import explanations, github_summary, missing_column, query_report, tracebacks
+from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
+from .schema import new_revisions
+
+HARNESS = __name__.rpartition(".")[0]
+
+# Modules with fixtures, or with a hook of their own: in the order of the folders, which means nothing to pytest.
+MODULES = [
+    "connections.process",
+    "app.client",
+    "app.openapi",
+    "app.wiring",
+    "database.server",
+    "database.server_gone",
+    "database.migrations",
+    "database.template",
+    "database.seed_data",
+    "database.running_app",
+    "database.isolation",
+    "database.savepoint",
+    "database.own_database",
+    "database.create",
+    "database.statements",
+    "database.lock_waits",
+    "schema.history",
+    "schema.new_revisions",
+    "guards.base",
+    "runner.event_loop",
+    "runner.async_plugin",
+    "runner.deadline",
+    "runner.garbage",
+    "core.run",
+    "core.deprecated",
+]
+# A folder with `fixture.py` is of a feature that a project may lack.
+FEATURES = [f"{path.parent.name}.fixture" for path in Path(__file__).parent.glob("*/fixture.py")]
+
+pytest_plugins = [f"{HARNESS}.{module}" for module in (*MODULES, *FEATURES)]
+
+# Entered in the order of import. One that needs another imports it.
+GUARDS = [import_module(f"{guards.__name__}.{module.name}") for module in pkgutil.iter_modules(guards.__path__)]
+
+MARKS = (
+    "own_database: give this test a database of its own, with real commits and as many connections as it likes.",
+    "allow_guard(name, *what): let one guard pass over this test, or over what is named.",
+    "allow(name, *what): deprecated, allow_guard.",
+)
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    options.add(parser)
+    settings.add_options(parser)
+    deprecated.add_options(parser)
+    async_plugin.add_options(parser, pluginmanager)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    run.configure(config)
+    deprecated.warn_of_options(config)
+    settings.configure(config)
+    for part in (process, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
+        part.configure(config)
+    for guard in GUARDS:
+        if hasattr(guard, "configure"):
+            guard.configure(config)
+    for part in (deadline, missing_column, query_report):
+        part.configure(config)
+
+
+# First, before another plugin leaves out tests.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    async_plugin.refuse_pytest_asyncio(config, items)
+    base.check_names(config, items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with network.watching(item), garbage.collecting_after_errors(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    with deadline.limiting_phase(item, "the set-up of "), stale_settings_cache.around_setup(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    # Loops are looked at before the fixtures of the test end: some of them empty all pools.
+    with deadline.limiting_phase(item, ""), base.entered_call(item), ended_loops.watching(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    with (
+        garbage.collecting_after_teardown(item),
+        deadline.limiting_phase(item, "the tear-down of "),
+        interrupted.finishing_teardown(item, nextitem),
+    ):
+        return (yield)
+
+
+# First, so that what AnyIO takes for the fixture is limited.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    with deadline.limiting_fixture(fixturedef, request.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    # The limit inside: the guard sees its failure, and ends what the test has started.
+    with deadline.limiting_function(pyfuncitem), leaked_task.watching_function(pyfuncitem):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    missing_column.mark(item, call)
+    with tracebacks.shortened(item, call):
+        report = yield
+    # Each writes above what is there: the last of them is read first.
+    explanations.explain(item, call, report)
+    base.report_fired(item, call, report)
+    isolation.report_refused(item, call, report)
+    own_database.note_outcome(item, report)
+    server_gone.end_run_if_gone(item, report)
+    deadline.report_timeout(item, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    run.summarize(terminalreporter, config)
+    github_summary.write(terminalreporter, config)
+    yield
+    missing_column.summarize(terminalreporter, config)
