@@ -22,6 +22,11 @@ COUNT = select(func.count()).select_from(User)
 TENANT = text("SELECT coalesce(current_setting('app.tenant', true), '')")
 CHOOSE = text("SELECT set_config('app.tenant', :tenant, true)")
 
+ADD_USER = """
+    CREATE FUNCTION add_user(email text) RETURNS void LANGUAGE sql
+    AS $$ INSERT INTO users (email) VALUES (email) $$
+"""
+
 
 async def users(session: AsyncSession) -> list[str]:
     return list((await session.scalars(select(User.email).order_by(User.id))).all())
@@ -88,6 +93,63 @@ async def test_read_only_ends_with_its_transaction(
     async with engine.execution_options(postgresql_readonly=True).connect() as connection:
         with pytest.raises(DBAPIError, match="read-only"):
             await connection.execute(insert(User).values(email="grace@example.com"))
+
+
+@MODES
+async def test_a_function_that_writes_is_rolled_back(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory.begin() as session:
+        await session.execute(text(ADD_USER))
+    async with session_factory() as session:
+        await session.execute(text("SELECT add_user('lost@example.com')"))
+        await session.execute(text("SET search_path TO pg_catalog"))
+        await session.rollback()
+        assert await session.scalar(text("SHOW search_path")) != "pg_catalog"
+
+    assert await users(db_session) == []
+
+
+@MODES
+async def test_a_select_that_makes_a_table_is_rolled_back(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory() as session:
+        await session.execute(text("SELECT 1 AS id INTO extra"))
+        await db_session.scalar(COUNT)
+        await session.rollback()
+
+    assert await db_session.scalar(text("SELECT to_regclass('extra')")) is None
+
+
+@MODES
+@pytest.mark.parametrize("read", ["SELECT\n1", "SELECT 'update'", "SELECT 1 -- into"])
+async def test_a_write_beside_a_read(
+    session_factory: SessionFactory, db_session: AsyncSession, read: str, mode: str
+) -> None:
+    async with session_factory() as session:
+        async with session.begin_nested():
+            await session.execute(text(read))
+        async with session_factory() as other:
+            await other.execute(insert(User).values(email="ada@example.com"))
+            await other.commit()
+        await session.rollback()
+
+    assert await users(db_session) == ["ada@example.com"]
+
+
+@MODES
+async def test_a_session_that_writes_when_it_ends_inside_of_another(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory() as session:
+        session.add(User(email="a@example.com"))
+        await session.flush()
+        async with session_factory.begin() as other:
+            other.add(User(email="b@example.com"))
+        await session.commit()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
 
 
 @MODES

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from sample.models import User
 from sqlalchemy import create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -70,6 +70,31 @@ async def test_a_commit_inside_a_session_that_is_rolled_back(session_factory: Se
             audit.add(User(email="audit@example.com"))
             await audit.commit()
         await session.rollback()
+
+
+async def test_a_commit_inside_that_was_released_since(session_factory: SessionFactory, engine: AsyncEngine) -> None:
+    async with session_factory() as session, session_factory() as audit, session_factory() as other:
+        reader = await engine.connect()
+        for number, writer in enumerate([session, audit, other]):
+            await writer.execute(insert(User).values(email=f"user{number}@example.com"))
+        await audit.commit()
+        await other.rollback()
+        await reader.execute(text("SELECT 1"))
+        await reader.close()
+        await session.rollback()
+
+
+async def test_a_commit_inside_a_session_that_has_failed(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        await session.execute(insert(User).values(email="outer@example.com"))
+        async with session_factory() as audit:
+            await audit.execute(insert(User).values(email="audit@example.com"))
+            await audit.commit()
+        with pytest.raises(IntegrityError):
+            await session.execute(insert(User).values(email="outer@example.com"))
+        await db_session.execute(text("SELECT 1"))
 
 
 async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:
