@@ -94,7 +94,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 42)])
+@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 48)])
 def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

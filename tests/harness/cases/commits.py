@@ -153,6 +153,15 @@ async def test_a_session_that_writes_when_it_ends_inside_of_another(
 
 
 @MODES
+async def test_streams_at_once(session_factory: SessionFactory, mode: str) -> None:
+    async def streamed() -> int:
+        async with session_factory() as session:
+            return len([row async for row in await session.stream(text("SELECT generate_series(1, 300)"))])
+
+    assert await asyncio.gather(streamed(), streamed()) == [300, 300]
+
+
+@MODES
 async def test_each_way_to_begin(session_factory: SessionFactory, db_session: AsyncSession, mode: str) -> None:
     async with db_session.begin():
         db_session.add(User(email="a@example.com"))
@@ -225,6 +234,27 @@ async def test_the_driver(session_factory: SessionFactory, db_session: AsyncSess
         await session.rollback()
 
     assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+@MODES
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+async def test_the_driver_alone(db_session: AsyncSession, level: str, mode: str) -> None:
+    engine = create_async_engine(f"{DRIVER}://somebody@nowhere/db", isolation_level=level)
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("INSERT INTO users (email) VALUES ('a@example.com')")
+        if DRIVER == "postgresql+psycopg":
+            # asyncpg's is in autocommit by itself.
+            await driver.commit()
+        await connection.scalar(COUNT)
+        await connection.rollback()
+        async with driver.transaction():
+            await driver.execute("INSERT INTO users (email) VALUES ('b@example.com')")
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="c@example.com"))
+    await engine.dispose()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com", "c@example.com"]
 
 
 class Routing(Session):
