@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 from sample.models import User
 from sample.settings import Settings
-from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy import Engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
+
+from tests.harness.postgres.server import Server
 
 SessionFactory = async_sessionmaker[AsyncSession]
 MODES = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
@@ -308,6 +311,31 @@ async def test_a_column_that_is_added(session_factory: SessionFactory, db_sessio
 async def test_is_gone_in_the_next_test(db_session: AsyncSession) -> None:
     columns = (await db_session.execute(text("SELECT * FROM users"))).keys()
     assert "nickname" not in columns
+
+
+async def test_a_connection_that_cannot_be_set_up(client: AsyncClient) -> None:
+    def set_up(connection: Any, record: object) -> None:
+        connection.cursor().execute("SELECT nonsense")
+
+    await ENGINE.dispose()
+    event.listen(ENGINE.sync_engine, "connect", set_up)
+    with pytest.raises(Exception, match="nonsense"):
+        await ENGINE.connect()
+    event.remove(ENGINE.sync_engine, "connect", set_up)
+
+
+async def test_a_connection_that_the_server_cuts(engine: AsyncEngine, postgres: Server) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="lost@example.com"))
+        pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+    with postgres.connect() as by_hand:
+        by_hand.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_all_is_well_afterwards(db_session: AsyncSession, client: AsyncClient, repeat: int) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+    assert await users(db_session) == ["ada@example.com"]
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ import asyncio
 import pytest
 from httpx import AsyncClient
 from sample.models import User
+from sample.settings import Settings
 from sqlalchemy import create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
+DRIVER = Settings(_env_file=None, database_url="postgresql://somebody@nowhere/db").database.drivername
+ENGINE = create_async_engine(f"{DRIVER}://somebody@nowhere/db")
 
 
 async def test_gathered_requests(client: AsyncClient) -> None:
@@ -139,6 +142,23 @@ async def test_a_commit_by_the_driver(session_factory: SessionFactory) -> None:
         await session.flush()
         driver = (await (await session.connection()).get_raw_connection()).driver_connection
         await driver.execute("COMMIT")
+
+
+async def test_a_commit_by_the_driver_and_no_fixture_of_the_harness() -> None:
+    async with ENGINE.begin() as connection:
+        await connection.execute(insert(User).values(email="ada@example.com"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("COMMIT")
+
+
+@pytest.fixture
+async def commits(anyio_backend: str, session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        await session.execute(text("COMMIT"))
+
+
+async def test_a_commit_as_sql_in_a_fixture(commits: None) -> None:
+    pass
 
 
 async def test_a_session_that_is_left_open(session_factory: SessionFactory) -> None:
