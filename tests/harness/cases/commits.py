@@ -11,6 +11,7 @@ from sqlalchemy import Engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
+from tests.harness.raw_connection import RawConnection
 
 from tests.harness.postgres.server import Server
 
@@ -311,6 +312,34 @@ async def test_a_column_that_is_added(session_factory: SessionFactory, db_sessio
 async def test_is_gone_in_the_next_test(db_session: AsyncSession) -> None:
     columns = (await db_session.execute(text("SELECT * FROM users"))).keys()
     assert "nickname" not in columns
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_transaction_that_is_cancelled_while_it_begins_or_ends(
+    session_factory: SessionFactory, db_session: AsyncSession, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async def add(email: str) -> None:
+        async with session_factory() as session:
+            await session.execute(insert(User).values(email=email))
+            await session.commit()
+
+    send, sent = RawConnection.send, []
+
+    async def send_and_cancel(self: RawConnection, *statements: str) -> None:
+        sent.append(statements)
+        if len(sent) == number:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        await send(self, *statements)
+
+    await add("a@example.com")
+    with monkeypatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        patch.setattr(RawConnection, "send", send_and_cancel)
+        task = asyncio.create_task(add("b@example.com"))
+        await task
+    await add("c@example.com")
+
+    # A commit that is cancelled may have been one.
+    assert {*await users(db_session)} - {"b@example.com"} == {"a@example.com", "c@example.com"}
 
 
 async def test_a_connection_that_cannot_be_set_up(client: AsyncClient) -> None:
