@@ -112,3 +112,34 @@ def test_what_a_library_has_handled_is_its_own_affair(sample: Sample) -> None:
     assert "died of AttributeError: " in lines[0]
     assert not any("KeyError" in line for line in lines)
     assert where(lines, ", in begin")
+
+
+AT_ITS_END = """
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+own_lifespan = lifespan
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    async with own_lifespan(app) as state:
+        yield state
+    engine = create_async_engine("postgresql+asyncpg://nobody@localhost/nowhere")
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE stopped AS SELECT now() AS at"))
+        print("stopped:", await connection.scalar(text("SELECT count(*) FROM stopped")))
+    await engine.dispose()
+"""
+
+
+def test_a_lifespan_that_writes_at_its_end(sample: Sample) -> None:
+    main = sample.folder / "src" / "sample" / "main.py"
+    head, create, rest = main.read_text().partition("\n\ndef create_app")
+    main.write_text(head + AT_ITS_END + create + rest)
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = sample.pytest("-s", "-o", "savepoint_test_timeout_seconds=5")
+
+    assert "stopped: 1" in outcome.output, outcome.output
+    assert "1 passed" in outcome.output

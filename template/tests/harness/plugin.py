@@ -103,8 +103,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+# Kept in a test's stash while it runs; pytest-rerunfailures runs a test again.
+OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
+    base.FIRED,
+    base.OUTCOME,
+    garbage.IS_COLLECTED,
+    isolation.IS_REPORTED,
+    own_database.HAS_FAILED,
+)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    for key in OF_ONE_RUN:
+        if key in item.stash:
+            del item.stash[key]
     with deadline.limiting_phase(item, "the set-up of "), stale_settings_cache.around_setup(item):
         return (yield)
 

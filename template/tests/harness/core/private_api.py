@@ -50,7 +50,7 @@ def _exists(owner: Any, path: str) -> bool:
     found = getattr(owner, name, None)
     if found is None or not attribute:
         return found is not None
-    function = found.__init__ if isinstance(found, type) else found
+    function: Any = vars(found).get("__init__") if isinstance(found, type) else found
     # A class that is written in C has no code.
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return hasattr(found, attribute) or attribute in names

@@ -6,6 +6,7 @@ application by a fixture, before that fixture runs; or else when its first conne
 isolation is reported first, since all else that went wrong follows from it.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
@@ -20,7 +21,7 @@ from ..core.source_lines import places
 from ..transaction.fresh_session import OF_TEST, FreshSession
 from ..transaction.raw_connection import installed_driver
 from ..transaction.refusals import BY_HAND, IsolationError
-from .savepoint import TEST_URL, on_demand, savepoint
+from .savepoint import TEST_URL, savepoint
 
 MARK = "own_database: give this test a database of its own, with real commits and as many connections as it likes."
 IS_REPORTED = pytest.StashKey[bool]()
@@ -45,11 +46,15 @@ def _isolated(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
         nonlocal is_isolated
         if not is_isolated:
             is_isolated = True
-            at_end.enter_context(savepoint(request))
+            at_end.enter_context(savepoint(request, closes=not reaches_application))
 
     with ExitStack() as at_end:
         # What a driver is asked for by hand is outside of a savepoint test's transaction.
         at_end.enter_context(redirect.refusing(None if has_own else BY_HAND))
+        is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))
+        if is_async and request.config.pluginmanager.has_plugin("anyio"):
+            # A connection that the test leaves outlives its call.
+            request.getfixturevalue("_event_loop_held")
         if reaches_application:
             at_end.callback(_end_run_if_dead, request, request.getfixturevalue("running_app"))
         if has_own:
@@ -58,7 +63,9 @@ def _isolated(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
         elif reaches_application:
             isolate()
         else:
-            at_end.enter_context(on_demand(request))
+            # As soon as it connects.
+            at_end.callback(setattr, redirect.shared, "demand", None)
+            redirect.shared.demand = isolate
         yield isolate
 
 

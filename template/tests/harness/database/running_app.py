@@ -35,4 +35,10 @@ async def running_app(
         stop_run(config, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
     await hand_on(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
-    await running.stop()
+    # What it writes at its end is rolled back, as what a test writes.
+    redirect.shared.begin("test")
+    try:
+        with redirect.refusing(None):
+            await running.stop()
+    finally:
+        await redirect.shared.end()

@@ -10,7 +10,6 @@ deferred constraints, is looked at where there are any.
 """
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
@@ -44,20 +43,27 @@ async def _connection_held(
 
 
 @contextmanager
-def savepoint(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A transaction for this test, on the connection that all engines share; begun by the first statement."""
+def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]:
+    """A transaction for this test, on the connection that all engines share; begun by the first statement.
+
+    Args:
+        closes: the connection at the end, since nothing else may close it before its loop ends.
+    """
     redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
     request.node.stash[TEST_URL] = database.url
     before = set(redirect.events.lent)
     redirect.shared.begin("test")
-    loop = redirect.shared.loop
-    assert loop is not None
+    loop, left, wrong = redirect.shared.loop, [], None
     try:
         yield
     finally:
-        left = [checkout for record, checkout in redirect.events.lent.items() if record not in before]
-        # Not in an async fixture, for which AnyIO would wake its runner twice.
-        wrong = loop.run_until_complete(_end(redirect, left))
+        if loop is None:
+            # No async test has run yet, so that nothing can share a connection.
+            redirect.shared.cut()
+        else:
+            left = [checkout for record, checkout in redirect.events.lent.items() if record not in before]
+            # Not in an async fixture, for which AnyIO would wake its runner twice.
+            wrong = loop.run_until_complete(_end(redirect, left, closes=closes))
         if wrong == ENDED:
             request.config.stash[DATABASES].renew(database.name)
     if redirect.refusals.messages:
@@ -68,7 +74,7 @@ def savepoint(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail(wrong, pytrace=False)
 
 
-async def _end(redirect: Redirect, left: list[Checkout]) -> str | None:
+async def _end(redirect: Redirect, left: list[Checkout], *, closes: bool) -> str | None:
     """Take back what is left open, and roll back; returns what is wrong, if anything."""
     try:
         for checkout in left:
@@ -78,40 +84,11 @@ async def _end(redirect: Redirect, left: list[Checkout]) -> str | None:
     finally:
         try:
             wrong = await redirect.shared.end()
-            if left or wrong or redirect.shared.transactions.has_ddl or redirect.shared.transactions.is_lost:
+            transactions = redirect.shared.transactions
+            if closes or left or wrong or transactions.has_ddl or transactions.is_lost:
                 # What is prepared, or held, is no more what it was.
                 await redirect.shared.close()
         finally:
             if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:
                 redirect.engines.new_pools()
     return wrong
-
-
-@contextmanager
-def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
-    """While a test runs that takes no fixture of the harness: a savepoint, as soon as it connects."""
-    redirect, is_isolated, is_over = request.config.stash[REDIRECT], False, False
-
-    def isolate() -> None:
-        nonlocal is_isolated
-        if not is_isolated:
-            is_isolated = True
-            request.getfixturevalue("_worker_database")
-            if inspect.iscoroutinefunction(request.function):
-                redirect.shared.loop = asyncio.get_running_loop()
-            redirect.shared.begin("test")
-
-    redirect.shared.demand = isolate
-    try:
-        yield
-    finally:
-        redirect.shared.demand = None
-        if is_isolated:
-            is_over = redirect.shared.transactions.is_over
-            redirect.shared.cut()
-            redirect.engines.new_pools()
-    if is_over:
-        worker_database: WorkerDatabase = request.getfixturevalue("_worker_database")
-        request.getfixturevalue("_databases").renew(worker_database.name)
-        if not redirect.refusals.messages:
-            pytest.fail(ENDED, pytrace=False)
