@@ -91,7 +91,7 @@ def server(run_folder: RunFolder) -> Server:
     return server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def url(server: Server) -> str:
     """What TEST_DATABASE_URL says to name that server."""
     return f"postgresql://postgres@/postgres?host={server.host}"

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import releases
 from tests.rendering import ROOT, Render, git
@@ -97,3 +98,13 @@ def test_a_render_is_clean_by_the_rules_of_each_python(render: Render, python: s
 
 def test_ci_is_a_script_that_bash_reads() -> None:
     run("bash", "-n", ROOT / ".ci/run")
+
+
+def test_every_test_is_in_one_job_of_the_workflow() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())
+    *groups, rest = [job["tests"].split() for job in workflow["jobs"]["tests"]["strategy"]["matrix"]["include"]]
+    named = [path for group in groups for path in group]
+
+    assert [path for path in named if not (ROOT / path).is_dir()] == []
+    assert sorted(rest) == sorted(["tests", *(f"--ignore={path}" for path in named)])
+    assert len(set(named)) == len(named)

@@ -1,6 +1,7 @@
 """Every variant, lived in: rendered, installed, linted, type-checked, and its suite run on a server of its major."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests import interpreters, postgres_majors
 from tests.conftest import REQUIRED
 from tests.environment import UV, Project, synced
 from tests.rendering import Render, locked
-from tests.variants import VARIANTS, Variant
+from tests.variants import VARIANTS, Variant, typed_as
 
 # A Python is one worker's: its environment is made once, and what mypy has learned there serves the next variant.
 EACH = [
@@ -65,8 +66,22 @@ def test_is_linted(project: Project) -> None:
     project.check(UV, "run", "ruff", "check")
 
 
-def test_is_typed(project: Project) -> None:
-    project.check(UV, "run", "mypy", "--strict", ".")
+def test_is_typed(project: Project, variant: Variant, render: Render) -> None:
+    checked = typed_as(variant)
+    if variant == checked:
+        project.check(UV, "run", "mypy", "--strict", ".")
+    else:
+        # No major of PostgreSQL changes a line of Python.
+        assert python_of(project.folder) == python_of(render(**checked.answers))
+
+
+def python_of(folder: Path) -> dict[str, object]:
+    """What mypy reads of a render: its Python files, and its settings but for the version of Python."""
+    settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mypy"]
+    del settings["python_version"]
+    files = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.py")}
+    assert files
+    return {"settings": settings, **files}
 
 
 def test_suite_passes(project: Project, variant: Variant) -> None:

@@ -32,6 +32,18 @@ _CHOICES = list(product((15, 16, 17, 18), (True, False), (True, False)))
 # In turn, so that each Python meets each feature.
 VARIANTS = [Variant(*choice, interpreters.WANTED[i % len(interpreters.WANTED)]) for i, choice in enumerate(_CHOICES)]
 
+
+def typed_as(variant: Variant) -> Variant:
+    """The variant that mypy reads for this one: everything on each Python, and each other set of features once."""
+    if variant.auth and variant.payments:
+        return next(
+            other for other in reversed(VARIANTS) if other.python == variant.python and other.auth and other.payments
+        )
+    return next(
+        other for other in reversed(VARIANTS) if (other.auth, other.payments) == (variant.auth, variant.payments)
+    )
+
+
 # What a file list depends on.
 FEATURES = [
     {"auth": True, "payments": True},

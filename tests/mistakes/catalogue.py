@@ -147,6 +147,7 @@ class Mistake:
         words: what its message must hold, so that the reader knows what to do.
         answers: of the variant that it is made in; PostgreSQL 18 with everything, unless they say otherwise.
         run: what pytest is asked to run; by default what catches it, or the test files that `changes` add.
+        alone: why no other mistake can be made in the same run, if its files alone do not tell.
     """
 
     name: str
@@ -156,6 +157,7 @@ class Mistake:
     words: Sequence[str]
     answers: dict[str, object] = field(default_factory=dict)
     run: Sequence[str] = ()
+    alone: str = ""
 
     @property
     def tests(self) -> list[str]:

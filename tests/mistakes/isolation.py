@@ -176,6 +176,7 @@ def test_nothing() -> None: ...
         ],
         Rule("no connection without a test"),
         ["NoTestDatabaseError", "no test database is in use", "has to wait for the lifespan"],
+        alone="an error of collection ends the run",
     ),
     Mistake(
         "rows committed by a synchronous engine",

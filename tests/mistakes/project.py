@@ -21,13 +21,13 @@ class Outcome:
         code: the exit code.
         output: everything that it said.
         failed: the tests that failed, as pytest names them, and what each said.
-        passed: how many passed.
+        passed: the tests that passed.
     """
 
     code: int
     output: str
     failed: Mapping[str, str]
-    passed: int
+    passed: Sequence[str]
 
 
 class Changed(Project):
@@ -47,16 +47,16 @@ class Changed(Project):
         report.unlink(missing_ok=True)
         done = self.run(self.python, "-m", "pytest", f"--junit-xml={report}", *arguments, **env)
         if not report.exists():
-            return Outcome(done.returncode, done.stdout, {}, 0)
+            return Outcome(done.returncode, done.stdout, {}, [])
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
         failed = {_node(case): said for case in cases if (said := _said(case))}
-        passed = sum(len(case.findall("*")) == 0 for case in cases)
+        passed = [_node(case) for case in cases if not case.findall("*")]
         return Outcome(done.returncode, done.stdout, failed, passed)
 
     def tool(self, *command: str) -> Outcome:
         """Run a command of the project's environment."""
         done = self.run(UV, "run", "--no-sync", *command)
-        return Outcome(done.returncode, done.stdout, {}, 0)
+        return Outcome(done.returncode, done.stdout, {}, [])
 
 
 def _node(case: ET.Element) -> str:

@@ -1,52 +1,51 @@
 """Each mistake of the catalogue is made, and caught by what the catalogue says, in the words that it promises."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
-from tests.mistakes.catalogue import Check, Guarded, Mistake, Right, Rule, SampleTest, Tool
-from tests.mistakes.conftest import MakeChanged
+from tests.mistakes.catalogue import Guarded, Mistake, Right, Rule, Tool
+from tests.mistakes.conftest import BATCHES, MakeChanged, Run, each
 from tests.mistakes.families import MISTAKES, RIGHT
-from tests.mistakes.project import Changed, Outcome
+from tests.mistakes.project import Outcome
 from tests.mistakes.table import README, current
+from tests.mistakes.together import Entry
 from tests.rendering import Render
 
-ENTRIES: list[Mistake | Right] = [*MISTAKES, *RIGHT]
+ENTRIES: list[Entry] = [*MISTAKES, *RIGHT]
 # Of the projects that they are made in.
 ANSWERS = [dict(answers) for answers in dict.fromkeys(tuple(entry.answers.items()) for entry in ENTRIES)]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_mistake_is_caught(changed: MakeChanged, url: str, mistake: Mistake) -> None:
-    project = changed(mistake.answers, mistake.changes)
+@each(MISTAKES)
+def test_mistake_is_caught(tests_of: Callable[[Entry], Run], changed: MakeChanged, entry: Mistake) -> None:
+    if isinstance(entry.caught_by, Tool):
+        outcome = changed(entry.answers, entry.changes).tool(*entry.caught_by.command)
+        assert outcome.code == 1, outcome.output
+        said = outcome.output
+    else:
+        said = _said_by_what_catches(entry, tests_of(entry))
 
-    said = _said_by_what_catches(mistake, project, url)
-
-    assert [words for words in mistake.words if words not in said] == [], said
+    assert [words for words in entry.words if words not in said] == [], said
 
 
-def _said_by_what_catches(mistake: Mistake, project: Changed, url: str) -> str:
+def _said_by_what_catches(mistake: Mistake, run: Run) -> str:
     match mistake.caught_by:
-        case Tool(_, command):
-            outcome = project.tool(*command)
-            assert outcome.code == 1, outcome.output
-            return outcome.output
-        case Check() | SampleTest():
-            return _only_failure(project.pytest(*mistake.tests, TEST_DATABASE_URL=url))
         case Rule():
-            outcome = project.pytest(*mistake.tests, TEST_DATABASE_URL=url)
+            outcome = run()
             # 2: what is imported by a test file ends the run before any test.
             assert outcome.code in (1, 2), outcome.output
             return outcome.output
         case Guarded(guard):
-            said = _only_failure(project.pytest(*mistake.tests, TEST_DATABASE_URL=url))
+            said = _only_failure(run())
             assert said.startswith(f"guard {guard}: "), said
             # Nothing else would have noticed.
-            without = project.pytest(
-                *mistake.tests, "-o", f"savepoint_disabled_guards=['{guard}']", TEST_DATABASE_URL=url
-            )
+            without = run("-o", f"savepoint_disabled_guards=['{guard}']")
             assert without.code == 0, without.output
             return said
+        case _:
+            return _only_failure(run())
 
 
 def _only_failure(outcome: Outcome) -> str:
@@ -67,9 +66,9 @@ def test_each_guard_is_made_to_fire_and_described(render: Render) -> None:
     assert guards - fired == guards - set(described) == set()
 
 
-@pytest.mark.parametrize("right", RIGHT, ids=lambda right: right.name)
-def test_what_is_right_passes(changed: MakeChanged, url: str, right: Right) -> None:
-    outcome = changed(right.answers, right.changes).pytest(*right.tests, TEST_DATABASE_URL=url)
+@each(RIGHT)
+def test_what_is_right_passes(tests_of: Callable[[Entry], Run], entry: Right) -> None:
+    outcome = tests_of(entry)()
 
     assert outcome.code == 0, outcome.output
     assert outcome.passed, outcome.output
@@ -80,6 +79,11 @@ def test_the_control_passes(changed: MakeChanged, url: str, answers: dict[str, o
     outcome = changed(answers, []).pytest(TEST_DATABASE_URL=url)
 
     assert outcome.code == 0, outcome.output
+
+
+def test_few_runs_are_shared_by_many() -> None:
+    assert len(BATCHES) <= 8
+    assert sum(len(batch.entries) for batch in BATCHES) >= 60
 
 
 def test_each_name_is_one_mistakes_own() -> None:

@@ -1,6 +1,7 @@
 """The template's history, and projects that were rendered from it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tests.releases import HistoryError
 from tests.upgrades import history as histories
 from tests.upgrades.history import History, Later
 from tests.upgrades.lived_in import Owned
+
+Rendered = Callable[..., Owned]
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +23,24 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def rendered(history: History, tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """`rendered(version, auth=False)`: a project as its owner has committed it, to be copied and not written into."""
+    made: dict[str, Owned] = {}
+
+    def rendered(version: str, **answers: object) -> Owned:
+        key = json.dumps([version, answers], sort_keys=True)
+        if key not in made:
+            made[key] = Owned.rendered(history.folder, version, tmp_path_factory.mktemp("of") / "project", **answers)
+        return made[key]
+
+    return rendered
+
+
 @pytest.fixture
-def project(history: History, tmp_path: Path) -> Owned:
+def project(history: History, rendered: Rendered, tmp_path: Path) -> Owned:
     """A default project of the version to come, in a repository, for one test to write into."""
-    return Owned.rendered(history.folder, history.next, tmp_path / "project")
+    return rendered(history.next).copy(tmp_path / "project")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A rendered project, and a day in the life of one whose owner has edited everything."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ class Owned:
         owned = cls(folder)
         owned.commit("Render from Savepoint")
         return owned
+
+    def copy(self, folder: Path) -> "Owned":
+        """The same project in another folder, with its history."""
+        return Owned(Path(shutil.copytree(self.folder, folder, symlinks=True)))
 
     def commit(self, message: str) -> None:
         self.git("add", "--all")

@@ -10,6 +10,7 @@ from pathlib import Path
 import copier
 import pytest
 
+from tests.upgrades.conftest import Rendered
 from tests.upgrades.history import History, Later, template_file
 from tests.upgrades.lived_in import Owned
 
@@ -148,8 +149,10 @@ def test_an_answer_turned_off_takes_the_templates_files_and_leaves_the_users(pro
     assert "stripe" not in project.read("pyproject.toml")
 
 
-def test_an_answer_turned_on_brings_the_templates_files_alone(history: History, tmp_path: Path) -> None:
-    project = Owned.rendered(history.folder, history.next, tmp_path / "project", payments=False)
+def test_an_answer_turned_on_brings_the_templates_files_alone(
+    history: History, rendered: Rendered, tmp_path: Path
+) -> None:
+    project = rendered(history.next, payments=False).copy(tmp_path / "project")
 
     project.update(history.next, payments=True)
 

@@ -129,8 +129,7 @@ def test_every_line_of_the_owners_is_still_there(
     data: st.DataObject, starts: list[Owned], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     start = data.draw(st.sampled_from(starts))
-    project = Owned(tmp_path_factory.mktemp("edited") / "project")
-    shutil.copytree(start.folder, project.folder, symlinks=True)
+    project = start.copy(tmp_path_factory.mktemp("edited") / "project")
     paths = [path for path in start.contents() if path != ANSWERS]
     for number in range(data.draw(st.integers(1, 8))):
         path = data.draw(st.one_of(st.sampled_from(paths), st.sampled_from(FAVOURITES)))

@@ -14,6 +14,7 @@ from harness.postgres.server import Server
 from tests.environment import UV, synced
 from tests.pages import shell_blocks
 from tests.rendering import ROOT
+from tests.upgrades.conftest import Rendered
 from tests.upgrades.history import History, needs_trust
 from tests.upgrades.lived_in import Owned, live_in
 
@@ -68,6 +69,7 @@ class Shell:
 @pytest.mark.parametrize("answer", ["auth", "payments"])
 def test_a_feature_is_turned(
     history: History,
+    rendered: Rendered,
     answer: str,
     then: bool,
     development_server: Server,
@@ -75,7 +77,7 @@ def test_a_feature_is_turned(
     default_python: Path,
     tmp_path: Path,
 ) -> None:
-    owned = Owned.rendered(history.folder, history.next, tmp_path / "project", **{answer: not then})
+    owned = rendered(history.next, **{answer: not then}).copy(tmp_path / "project")
     shell = Shell(owned, environment, default_python, development_server, f"{answer}_{then}".lower())
     says, code, migration, rest = shell_blocks(owned.read("tests/README.md"), "### Log in or payments, later")
     says = says.replace("ANSWER=payments", f"ANSWER={answer}")
@@ -85,7 +87,7 @@ def test_a_feature_is_turned(
     assert len(re.findall(r"^=+ \d+ passed(?:, 1 skipped)? in ", output, re.M)) == 2, output
     assert owned.changed() == []
     # But for the migrations, and for what Copier calls it, the project is one that was rendered so.
-    fresh = Owned.rendered(history.folder, history.next, tmp_path / "fresh", **{answer: then})
+    fresh = rendered(history.next, **{answer: then})
     ours, theirs = (
         {path: content for path, content in project.contents().items() if not path.startswith("migrations/versions/")}
         for project in (owned, fresh)
@@ -108,23 +110,30 @@ def test_a_feature_is_turned(
         ),
     ],
 )
-def test_another_answer(history: History, project: Owned, answer: str, value: str, changed: list[str]) -> None:
+def test_another_answer(
+    history: History, rendered: Rendered, project: Owned, answer: str, value: str, changed: list[str]
+) -> None:
     [command] = shell_blocks(project.read("tests/README.md"), "### Another answer")
     command = command.replace("coverage_threshold=90", f"{answer}={value}").replace("uvx copier", COPIER)
 
     subprocess.run(["bash", "-e", "-c", command], cwd=project.folder, check=True, stdin=subprocess.DEVNULL)
 
     assert project.changed() == [".copier-answers.yml", *changed]
-    fresh = Owned.rendered(history.folder, history.next, project.folder.parent / "fresh", **{answer: value})
+    fresh = rendered(history.next, **{answer: value})
     assert project.contents("template", "shared") == fresh.contents("template", "shared")
 
 
 def test_readme_s_upgrade_in_a_project_that_is_lived_in(
-    history: History, development_server: Server, environment: Path, default_python: Path, tmp_path: Path
+    history: History,
+    rendered: Rendered,
+    development_server: Server,
+    environment: Path,
+    default_python: Path,
+    tmp_path: Path,
 ) -> None:
     """What README.md of this repository says, from the first release on; --trust is added where it says so."""
     first = history.releases[0]
-    owned = Owned.rendered(history.folder, first.tag, tmp_path / "project")
+    owned = rendered(first.tag).copy(tmp_path / "project")
     live_in(owned)
     shell = Shell(owned, environment, default_python, development_server, "upgraded")
     [script] = shell_blocks((ROOT / "README.md").read_text(), "## Upgrade")
