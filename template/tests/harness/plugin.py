@@ -104,7 +104,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    with deadline.limiting_phase(item, "the set-up of "), stale_settings_cache.around_setup(item):
+    with deadline.limiting_phase(item, "setup of "), stale_settings_cache.around_setup(item):
         return (yield)
 
 
@@ -119,7 +119,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
     with (
         garbage.collecting_after_teardown(item),
-        deadline.limiting_phase(item, "the tear-down of "),
+        deadline.limiting_phase(item, "teardown of "),
         interrupted.finishing_teardown(item, nextitem),
     ):
         return (yield)
