@@ -101,7 +101,9 @@ async def db_session(
 def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Say first what the isolation has refused: what else went wrong follows from it."""
     refused = item.config.stash[REDIRECT].refusals.messages
-    if call.when != "setup" and refused and not item.stash.get(IS_REPORTED, False):
+    # A set-up that has caught it goes on to the test, whose report says so.
+    is_shown = call.when != "setup" or call.excinfo is not None
+    if is_shown and refused and not item.stash.get(IS_REPORTED, False):
         item.stash[IS_REPORTED] = True
         report.outcome = "failed"
         report.longrepr = "\n\n".join([refused[0], *_what_followed(item, call, report)])
@@ -112,7 +114,7 @@ def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:
     if call.excinfo is None:
         return ["The error was caught, and the test went on."]
-    if call.when == "call" and not call.excinfo.errisinstance(IsolationError):
+    if call.when != "teardown" and not call.excinfo.errisinstance(IsolationError):
         return [f"What followed from it:\n\n{report.longreprtext}"]
     # SQLAlchemy's forty frames say nothing; those of the project do.
     return ["\n".join(places(call.excinfo.value, item.config.rootpath))]

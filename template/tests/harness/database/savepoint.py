@@ -63,12 +63,14 @@ async def _savepoint(
             for checkout in left:
                 await take_back(checkout)
         finally:
-            wrong = await _redirect.shared.end()
-        if left or wrong or _redirect.shared.transactions.has_ddl or _redirect.shared.transactions.is_lost:
-            # What is prepared, or held, is no more what it was.
-            await _redirect.shared.close()
-        if _redirect.shared.transactions.has_set_up or _redirect.shared.raw is None:
-            _redirect.engines.new_pools()
+            try:
+                wrong = await _redirect.shared.end()
+                if left or wrong or _redirect.shared.transactions.has_ddl or _redirect.shared.transactions.is_lost:
+                    # What is prepared, or held, is no more what it was.
+                    await _redirect.shared.close()
+            finally:
+                if _redirect.shared.transactions.has_set_up or _redirect.shared.raw is None:
+                    _redirect.engines.new_pools()
         if wrong == ENDED:
             _databases.renew(_worker_database.name)
     if _redirect.refusals.messages:
@@ -82,7 +84,7 @@ async def _savepoint(
 @contextmanager
 def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
     """While a test runs that takes no fixture of the harness: a savepoint, as soon as it connects."""
-    redirect, is_isolated = request.config.stash[REDIRECT], False
+    redirect, is_isolated, is_over = request.config.stash[REDIRECT], False, False
 
     def isolate() -> None:
         nonlocal is_isolated
@@ -99,5 +101,11 @@ def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
     finally:
         redirect.shared.demand = None
         if is_isolated:
+            is_over = redirect.shared.transactions.is_over
             redirect.shared.cut()
             redirect.engines.new_pools()
+    if is_over:
+        worker_database: WorkerDatabase = request.getfixturevalue("_worker_database")
+        request.getfixturevalue("_databases").renew(worker_database.name)
+        if not redirect.refusals.messages:
+            pytest.fail(ENDED, pytrace=False)
