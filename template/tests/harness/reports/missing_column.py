@@ -41,7 +41,7 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     counter = config.pluginmanager.get_plugin("savepoint_undefined")
     if counter is not None and counter.count:
         terminalreporter.write_line(
-            f"{counter.count} failed because the database has no such column or table. The migrations create the "
-            "schema; to print the operations that they lack: pytest tests/harness/checks",
+            f"{counter.count} failed because the database has no such column or table. The migrations make the schema; "
+            "if the models say something else, this prints the missing lines: pytest tests/harness/checks",
             yellow=True,
         )
