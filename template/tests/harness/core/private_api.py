@@ -50,8 +50,10 @@ def _exists(owner: Any, path: str) -> bool:
     found = getattr(owner, name, None)
     if found is None or not attribute:
         return found is not None
+    if hasattr(found, attribute):
+        return True
     code = getattr(found, "__code__", None) or found.__init__.__code__
-    return hasattr(found, attribute) or attribute in code.co_names
+    return attribute in code.co_names
 
 
 def _distribution(module: str) -> str:
