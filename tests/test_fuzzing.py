@@ -107,7 +107,8 @@ def test_the_guards_watch(fuzz: Fuzz) -> None:
     )
 
     [said] = outcome.failed.values()
-    assert said.startswith("guard leaked_secret: POST /users: logger shop shows what was sent as `password`"), said
+    message = "guard leaked_secret: POST /users: logger shop contains the value of the request's field `password`"
+    assert said.startswith(message), said
 
 
 NOT_IMPORTED = """

@@ -26,7 +26,7 @@ class Outcome:
     @property
     def error(self) -> str:
         """What stands below the run's one error, without the lines that pytest adds."""
-        _, heading, rest = self.output.partition("the run cannot go on =")
+        _, heading, rest = self.output.partition("Test run aborted =")
         assert heading, self.output
         lines = rest.splitlines()[1:]
         # pytest's own lines below: what it counted, between "=", and the reason of the end, between "!".

@@ -290,8 +290,8 @@ def test_a_failure_is_the_failing_tests_alone(run: Run, fixtures: list[str], wha
     assert {name: dict(said[name]) for name, outcome in wanted.items() if not outcome.is_met_by(said[name])} == {}
 
 
-# What comes after the yield of these complains of a block that has passed, and restores nothing.
-COMPLAINING = {"queries.py: at_most", "queries.py: exactly", "slow.py: _timed"}
+# After the yield, these report a block that has passed, and restore nothing.
+COMPLAINING = {"statements.py: at_most", "statements.py: exactly", "slow_test.py: _timed"}
 
 
 def test_context_managers_restore_in_finally() -> None:

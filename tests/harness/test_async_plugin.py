@@ -112,7 +112,7 @@ def test_a_mark_and_a_fixture_where_it_is_installed(with_asyncio: Sample, is_blo
     mark, fixture = errors(with_asyncio.pytest())
 
     assert mark.startswith("tests/test_a.py:5: delete @pytest.mark.asyncio")
-    assert fixture.startswith("tests/test_b.py:5: write @pytest.fixture, not @pytest_asyncio.fixture")
+    assert fixture.startswith("tests/test_b.py:5: write @pytest.fixture instead of @pytest_asyncio.fixture")
 
 
 def test_an_import_where_it_is_missing(sample: Sample) -> None:
@@ -140,7 +140,7 @@ def test_two_plugins_that_run_all_async_tests(with_asyncio: Sample) -> None:
 
     [error] = errors(with_asyncio.pytest())
 
-    assert error.startswith("pyproject.toml: delete asyncio_mode, and leave pytest-asyncio out")
+    assert error.startswith("pyproject.toml: delete asyncio_mode, and add '-p', 'no:asyncio' to addopts")
 
 
 @pytest.mark.parametrize("options", ['params=["asyncio", "trio"], scope="session"', "", 'scope="module"'])

@@ -61,7 +61,7 @@ ROWS = [
 def lines(outcome: Outcome) -> list[str]:
     """The lines of the report, from its heading to its total."""
     assert outcome.code == 0, outcome.output
-    _, found, rest = outcome.output.partition("database report: ")
+    _, found, rest = outcome.output.partition("query report: ")
     assert found, outcome.output
     return rest[: rest.index("(total)") + len("(total)")].splitlines()
 
@@ -86,7 +86,7 @@ def test_the_tests_that_send_most_come_first(sample: Sample, workers: str) -> No
     assert tests == ROWS
     # The migrations, which are no test's, though the first test waits for them.
     assert shared[0] > 0
-    assert shared[2] == "(fixtures that tests share)"
+    assert shared[2] == "(shared fixtures)"
     assert total == (sum(row[0] for row in [*tests, shared]), sum(row[1] for row in [*tests, shared]), "(total)")
     assert max(map(len, printed)) == 100
     assert len({re.search(r"\d\.\d  ", line).end() for line in printed}) == 1  # type: ignore[union-attr]  # rows() did
@@ -109,8 +109,8 @@ def test_nothing_where_it_is_not_asked_for(sample: Sample) -> None:
     outcome = sample.pytest("--junit-xml=report.xml")
 
     assert "7 passed" in outcome.output, outcome.output
-    assert "database report" not in outcome.output
-    assert "database_report" not in (sample.folder / "report.xml").read_text()
+    assert "query report" not in outcome.output
+    assert "query_report" not in (sample.folder / "report.xml").read_text()
 
 
 @pytest.mark.parametrize("number", ["tests", "0", "-1"])

@@ -1,4 +1,4 @@
-"""A deadline for what hangs: it fails, says where it stands, and those after it pass. The clock is its limit alone."""
+"""The time limit: a test that hangs fails with the line where it stopped, and later tests pass."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -107,25 +107,29 @@ async def test_a_task(client: AsyncClient) -> None:
         group.create_task(for_ever(), name="poller")
 """
 
-PLACE = "It stands at tests/test_a.py:"
+PLACE = "Stopped at tests/test_a.py:"
 SAID = {
-    "test_an_await": ["test_an_await has not ended after 1 s", PLACE, "in for_ever"],
-    "test_a_set_up": ["the set-up of test_a_set_up has not ended", PLACE, "in for_ever"],
-    "test_a_tear_down": ["the tear-down of test_a_tear_down has not ended", PLACE, "in for_ever"],
-    "test_a_method": ["the set-up of test_a_method has not ended", PLACE],
+    "test_an_await": ["test_an_await timed out after 1 s", PLACE, "in for_ever"],
+    "test_a_set_up": ["setup of test_a_set_up timed out", PLACE, "in for_ever"],
+    "test_a_tear_down": ["teardown of test_a_tear_down timed out", PLACE, "in for_ever"],
+    "test_a_method": ["setup of test_a_method timed out", PLACE],
     "test_a_block": [PLACE, "in test_a_block"],
     "test_a_loop_of_its_own": [PLACE, "in test_a_loop_of_its_own"],
     "test_a_block_of_the_loop": [PLACE, "in test_a_block_of_the_loop"],
     "test_a_statement_of_psycopg": [PLACE, "in test_a_statement_of_psycopg"],
     "test_a_lock": [
         PLACE,
-        "Under way: POST /users, at src/sample/users.py:",
-        "In the database: INSERT INTO users (email) VALUES ($1::VARCHAR)",
-        "waits for a lock of a connection that is idle in transaction after: INSERT INTO users (email) VALUES ('…')",
+        "Unfinished request: POST /users, at src/sample/users.py:",
+        "Database activity: INSERT INTO users (email) VALUES ($1::VARCHAR)",
+        'waits for a lock held by a connection in state "idle in transaction" after: INSERT INTO users (email) VALUES ('
+        "'…')",
     ],
-    "test_an_endless_answer": ["Under way: GET /endless. Its answer has begun", 'async with client.stream("GET", …)'],
-    "test_a_cancellation_that_is_swallowed": ["has not ended after 1 s"],
-    "test_a_task": ["in test_a_task", "Under way: task poller, at tests/test_a.py:"],
+    "test_an_endless_answer": [
+        "Unfinished request: GET /endless. The response has begun",
+        'async with client.stream("GET", …)',
+    ],
+    "test_a_cancellation_that_is_swallowed": ["timed out after 1 s"],
+    "test_a_task": ["in test_a_task", "Unfinished task: poller, at tests/test_a.py:"],
 }
 
 INNOCENT = """
@@ -166,12 +170,12 @@ async def test_a_fixture_of_wider_scope(takes_longer_than_a_test_may: None) -> N
     pass
 
 def test_an_alarm_of_the_tests_own() -> None:
-    rung: list[int] = []
-    signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    received: list[int] = []
+    signal.signal(signal.SIGALRM, lambda number, frame: received.append(number))
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     signal.pause()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    assert rung
+    assert received
 
 def test_a_debugger(pytestconfig: pytest.Config) -> None:
     pytestconfig.hook.pytest_enter_pdb(config=pytestconfig, pdb=None)
@@ -213,7 +217,7 @@ def said(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> d
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_what_hangs_is_ended_and_says_where_it_stands(said: dict[str, str | None], name: str) -> None:
+def test_a_test_that_hangs_fails_with_its_line(said: dict[str, str | None], name: str) -> None:
     message = said[name]
 
     assert message is not None, f"{name} passed"
@@ -237,7 +241,7 @@ def test_the_last_test_has_no_more_time_for_fixtures_of_its_own(sample: Sample) 
 
     outcome = sample.pytest("-o", "savepoint_test_timeout_seconds=1")
 
-    assert "the tear-down of test_the_last has not ended after 1 s" in outcome.output, outcome.output
+    assert "teardown of test_the_last timed out after 1 s" in outcome.output, outcome.output
 
 
 def test_what_takes_its_time_and_is_right(sample: Sample) -> None:

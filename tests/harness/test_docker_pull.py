@@ -61,7 +61,7 @@ def test_no_registry(in_docker: Sample, engine: str, workers: str) -> None:
 
     outcome = in_docker.pytest("-n", workers, **{PREFIX: "127.0.0.1:1/"})
 
-    before, _, _ = outcome.output.partition("the run cannot go on")
+    before, _, _ = outcome.output.partition("Test run aborted")
     assert f"\npostgres: pulling 127.0.0.1:1/{IMAGE}, this once\n" in before, outcome.output
     reason = f"  Docker: 127.0.0.1:1/{IMAGE} at {engine}: it cannot be pulled: "
     assert f"no server of PostgreSQL {MAJOR}. Tried:\n{reason}" in outcome.error

@@ -18,14 +18,14 @@ EXPLAINED = {
     "test_route[response-model-{}]": [
         "GET /response-model read User.namesakes, which was not loaded",
         "  tests/test_cases.py:",
-        ", in response_model, whose answer was made into its response model",
+        ", in response_model, whose return value was converted to its response model",
         OPTION,
         REFRESH,
     ],
     "test_route[page-{}]": [
         "GET /page read User.namesakes",
         OPTION,
-        "where a relationship loads User, after the option of that: .selectinload(User.namesakes)",
+        "if a relationship loads User, append to its option: .selectinload(User.namesakes)",
     ],
     "test_route[validated-{}]": [
         "GET /validated read User.namesakes",

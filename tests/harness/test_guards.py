@@ -27,5 +27,5 @@ def test_how_often_one_select_is_too_often(sample: Sample, limit: str, passes: b
     outcome = sample.pytest("-o", f"savepoint_n_plus_one_threshold={limit}")
 
     assert ("1 passed" in outcome.output) is passes, outcome.output
-    assert ("guard n_plus_one: GET /looks sent one SELECT 3 times" in outcome.output) is not passes
+    assert ("guard n_plus_one: GET /looks sent the same SELECT 3 times" in outcome.output) is not passes
     assert ("tests/test_a.py:11, in looks" in outcome.output) is not passes

@@ -28,7 +28,7 @@ def test_failures_are_shown_and_shortened(sample: Sample, workers: str) -> None:
 
     lines = page.read_text().splitlines()
     assert lines[:2] == ["What an earlier step has written.", "### Tests: 25 failed, 1 passed, 1 skipped"]
-    assert lines[-1] == "And 5 more, in the log."
+    assert lines[-1] == "5 more failures: see the log."
     failures = [line for line in lines if line.startswith("<details>")]
     assert len(failures) == 20
     assert all("xxx&gt;" in line and "x" * 10_000 not in line for line in failures)

@@ -1,4 +1,4 @@
-"""The guard of the network lets through what leads to the test's own database, by TCP and by name."""
+"""The network guard allows connections to the test database, by TCP and by name."""
 
 import asyncio
 import threading
@@ -68,16 +68,16 @@ def test_a_database_by_tcp(sample: Sample, port: int, host: str) -> None:
     assert "2 passed" in outcome.output, outcome.output
 
 
-def test_a_fixture_that_stands_for_the_host_is_named(sample: Sample) -> None:
+def test_the_fixture_that_mocks_the_host_is_named(sample: Sample) -> None:
     sample.write(
         "tests/test_a.py",
         """
 import socket
 from contextlib import suppress
 
-from tests.harness import network
+from tests.harness.guards import network
 
-network.ANSWERED_BY["api.example.com"] = "mock_example"
+network.MOCKED_BY["api.example.com"] = "mock_example"
 
 def test_that_asks() -> None:
     for host in ("api.example.com", "example.org"):
@@ -88,6 +88,6 @@ def test_that_asks() -> None:
 
     output = sample.pytest("-k", "test_that_asks").output
 
-    assert "asked for api.example.com:443" in output
-    assert "and was refused. Fixture `mock_example` answers for it.\n" in output
-    assert output.count("Fixture `mock_example`") == 1
+    assert "access to api.example.com:443 was blocked:\n  tests/test_a.py:" in output
+    assert "\nThe fixture `mock_example` mocks it.\n" in output
+    assert output.count("The fixture `mock_example`") == 1

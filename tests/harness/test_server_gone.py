@@ -112,7 +112,7 @@ def test_a_connection_that_is_cut_is_that_tests_own(sample: Sample) -> None:
 
     assert outcome.output.count("FAILED ") == 1, outcome.output
     assert "1 failed, 199 passed" in outcome.output, outcome.output
-    assert "the run cannot go on" not in outcome.output
+    assert "Test run aborted" not in outcome.output
 
 
 def test_a_server_that_is_killed_at_the_end_is_no_error_of_the_harness(sample: Sample) -> None:
@@ -151,7 +151,7 @@ def test_a_fixture_that_fails_at_the_end_of_the_last_test_is_no_matter_of_the_se
 
     assert "1 passed, 1 error" in outcome.output, outcome.output
     assert "letters are left" in outcome.output
-    assert "the run cannot go on" not in outcome.output, outcome.output
+    assert "Test run aborted" not in outcome.output, outcome.output
 
 
 WITHOUT_CONNECTIONS = """
@@ -185,7 +185,7 @@ def test_a_server_that_has_no_connection_to_spare_is_not_gone(sample: Sample, se
     outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=f"postgresql://thrifty@/postgres?host={server.host}")
 
     assert "1 failed, 1 passed" in outcome.output, outcome.output
-    assert "the run cannot go on" not in outcome.output, outcome.output
+    assert "Test run aborted" not in outcome.output, outcome.output
 
 
 def test_a_test_that_cuts_the_harness_off_is_told_from_a_crash(sample: Sample) -> None:

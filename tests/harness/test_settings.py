@@ -138,7 +138,7 @@ def test_a() -> None:
     outcome = sample.pytest("-q", "--rebuild-schema", "--database-report=3")
 
     assert outcome.code == 0, outcome.output
-    assert "database report" in outcome.output or "query report" in outcome.output
+    assert "query report" in outcome.output
     assert 'Write: @pytest.mark.allow_guard("leaked_environ")\n' in outcome.output
     assert "--rebuild-schema is deprecated and will be removed in 0.5. Write: --create-db\n" in outcome.output
     assert "Write: --query-report=3\n" in outcome.output

@@ -138,7 +138,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             File(TEST, SIGN_UP),
         ],
         Guarded("leaked_secret"),
-        ["POST /users: the answer shows what was sent as `password`", "response model"],
+        ["POST /users: the response contains the value of the request's field `password`", "response model"],
     ),
     Mistake(
         "the hash of a password in an answer",
@@ -152,7 +152,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             File(TEST, SIGN_UP),
         ],
         Guarded("leaked_secret"),
-        ["the answer shows the hash of a password"],
+        ["the response contains a password hash"],
     ),
     Mistake(
         "a password in the log",
@@ -178,7 +178,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             File(TEST, SIGN_UP),
         ],
         Guarded("leaked_secret"),
-        ["logger shop shows what was sent as `password`"],
+        ["logger shop contains the value of the request's field `password`"],
     ),
     Mistake(
         "a validation error that repeats the password",
@@ -197,7 +197,7 @@ async def test_sign_up(client: AsyncClient) -> None:
             ),
         ],
         Guarded("leaked_secret"),
-        ["POST /users: the answer shows what was sent as `passphrase`"],
+        ["POST /users: the response contains the value of the request's field `passphrase`"],
     ),
     Mistake(
         "a route that asks nobody who they are",

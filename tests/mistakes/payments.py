@@ -63,7 +63,7 @@ async def test_a_ticket(mock_stripe: MockStripe, user_client: AsyncClient) -> No
             ),
         ],
         Guarded("missing_idempotency_key"),
-        ["without an idempotency key of the application's own", '{"idempotency_key": f"order-{order.id}"}'],
+        ["sent a charge to Stripe without an idempotency key", '{"idempotency_key": f"order-{order.id}"}'],
     ),
     Mistake(
         "a charge in a test that has not asked for the mock of Stripe",
@@ -82,7 +82,7 @@ async def test_a_ticket(user_client: AsyncClient) -> None:
             ),
         ],
         Rule("guard `network`"),
-        ["guard network: the test asked for api.stripe.com", "Fixture `mock_stripe` answers for it."],
+        ["guard network: access to api.stripe.com", "The fixture `mock_stripe` mocks it."],
     ),
     Mistake(
         "an answer that Stripe would not give",
@@ -105,7 +105,7 @@ async def test_stripe_is_away(mock_stripe: MockStripe, user_client: AsyncClient)
             ),
         ],
         Guarded("unhandled_stripe_request"),
-        ["POST /v1/customers", 'mock_stripe.stub("POST", "/v1/customers", '],
+        ["mock_stripe has no response for POST /v1/customers", 'mock_stripe.stub("POST", "/v1/customers", '],
     ),
     Mistake(
         "a webhook whose signature nobody checks",

@@ -70,7 +70,7 @@ MISTAKES: list[Mistake] = [
             '    await asyncio.sleep(0)\n    raise ConnectionError("no mail server")\n',
         ),
         Guarded("leaked_task"),
-        ["raised ConnectionError, and nobody awaited it: no mail server", "src/shop/things.py"],
+        ["was not awaited and raised ConnectionError: no mail server\n  src/shop/things.py"],
     ),
     Mistake(
         "a task that is left running",
@@ -94,7 +94,10 @@ async def test_polling() -> None:
             )
         ],
         Guarded("leaked_task"),
-        ["task poller (poll) still runs, at tests/test_mistake.py:8", "cancel it and then await it"],
+        [
+            "task poller (poll) was still running when the test ended:\n  tests/test_mistake.py:8",
+            "cancel it and then await it",
+        ],
     ),
     Mistake(
         "a context variable that a test leaves set",
@@ -114,21 +117,21 @@ async def test_a_tenant() -> None:
             )
         ],
         Guarded("leaked_contextvar"),
-        ["left it so: tenant", "reset()"],
+        ["did not reset them: tenant", "reset()"],
     ),
     Mistake(
         "time.sleep() in a route",
         "While one request sleeps, no other is answered.",
         route("time.sleep(0.01)", "import time\n"),
         Guarded("blocking_call"),
-        ["time.sleep() blocks the event loop: src/shop/things.py", "asyncio.sleep()"],
+        ["time.sleep() blocked the event loop:\n  src/shop/things.py", "asyncio.sleep()"],
     ),
     Mistake(
         "a process that a route waits for",
         "While it runs, no other request is answered.",
         route('subprocess.run(["true"], check=True)', "import subprocess\n"),
         Guarded("blocking_call"),
-        ["a process that is waited for blocks the event loop: src/shop/things.py", "create_subprocess_exec"],
+        ["a subprocess blocked the event loop:\n  src/shop/things.py", "create_subprocess_exec"],
     ),
     Mistake(
         "time.sleep() in a route, read by the linter",
@@ -188,7 +191,11 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
             test=MOCKED,
         ),
         Guarded("unclosed_http_client"),
-        ["made for GET /thing was thrown away unclosed", "src/shop/things.py", "async with httpx.AsyncClient()"],
+        [
+            "GET /thing created an httpx client and did not close it",
+            "src/shop/things.py",
+            "async with httpx.AsyncClient()",
+        ],
     ),
     Mistake(
         "a session left open",

@@ -22,7 +22,7 @@ async def test_sign_up(client: AsyncClient) -> None:
 """),
         ],
         Guarded("uncommitted_changes"),
-        ["POST /users was answered with 201", "User is lost", "await session.commit()"],
+        ["POST /users responded with 201", "changes to User are lost", "await session.commit()"],
     ),
     Mistake(
         "a change that is neither flushed nor committed",
@@ -44,7 +44,7 @@ async def test_lock(client: AsyncClient, create: Create) -> None:
 """),
         ],
         Guarded("uncommitted_changes"),
-        ["POST /users/{id}/lock was answered with 200", "User is lost", "await session.commit()"],
+        ["POST /users/{id}/lock responded with 200", "changes to User are lost", "await session.commit()"],
     ),
     Mistake(
         "a forgotten commit, in code that is no route",
@@ -74,7 +74,10 @@ async def test_lock(session_factory: SessionFactory, create: Create, db_session:
         "FastAPI answers before it ends a dependency, unless its scope is the function: a commit that fails was a 201.",
         [Edit("src/shop/deps.py", 'Depends(get_db, scope="function")', "Depends(get_db)")],
         Guarded("uncommitted_changes"),
-        ["POST /users was answered with 201 before", "User", 'Depends(get_db, scope="function")'],
+        [
+            "POST /users responded with 201 before its session committed changes to User",
+            'Depends(get_db, scope="function")',
+        ],
         run=["tests/test_users.py::test_sign_up"],
     ),
     Mistake(
@@ -147,7 +150,7 @@ async def test_a_tree(session_factory: SessionFactory) -> None:
             )
         ],
         Guarded("idle_in_transaction"),
-        ["a request to api.stripe.com", "src/shop/payments.py", "`await session.commit()` before the call"],
+        ["a request to api.stripe.com", "src/shop/payments.py", "`await session.commit()` before the request"],
         run=["tests/test_payments.py::test_pay"],
     ),
     Mistake(

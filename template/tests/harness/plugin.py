@@ -118,7 +118,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     for key in OF_ONE_RUN:
         if key in item.stash:
             del item.stash[key]
-    with deadline.limiting_phase(item, "the set-up of "), stale_settings_cache.around_setup(item):
+    with deadline.limiting_phase(item, "setup of "), stale_settings_cache.around_setup(item):
         return (yield)
 
 
@@ -133,7 +133,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
     with (
         garbage.collecting_after_teardown(item),
-        deadline.limiting_phase(item, "the tear-down of "),
+        deadline.limiting_phase(item, "teardown of "),
         interrupted.finishing_teardown(item, nextitem),
     ):
         return (yield)

@@ -17,7 +17,7 @@ SESSION = pytest.StashKey[pytest.Session]()
 Kind = Literal["server", "stopped", "left", "deprecated"]
 LINES = pytest.StashKey[dict[Kind, list[str]]]()
 
-CANNOT_GO_ON = "the run cannot go on"
+ABORTED = "Test run aborted"
 
 
 def configure(config: pytest.Config) -> None:
@@ -53,13 +53,13 @@ def worker_input(config: pytest.Config) -> dict[str, Any]:
 def stop_run(config: pytest.Config, message: str) -> NoReturn:
     """End the whole run, now, with this message as its one error. Say what happened and what to do."""
     end_run(config, message)
-    pytest.exit(CANNOT_GO_ON, returncode=pytest.ExitCode.TESTS_FAILED)
+    pytest.exit(ABORTED, returncode=pytest.ExitCode.TESTS_FAILED)
 
 
 def end_run(config: pytest.Config, message: str) -> None:
     """End the run with this message when the test that runs is over."""
     add_to_summary(config, "stopped", message)
-    config.stash[SESSION].shouldfail = CANNOT_GO_ON
+    config.stash[SESSION].shouldfail = ABORTED
 
 
 def add_to_summary(config: pytest.Config, kind: Kind, *lines: str) -> None:
@@ -79,7 +79,7 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     for line in config.stash[LINES]["server"] if terminalreporter.verbosity >= 0 else ():
         terminalreporter.write_line(line)
     for message in config.stash[LINES]["stopped"]:
-        terminalreporter.write_sep("=", CANNOT_GO_ON, red=True, bold=True)
+        terminalreporter.write_sep("=", ABORTED, red=True, bold=True)
         terminalreporter.write_line(message)
     for line in [*config.stash[LINES]["left"], *config.stash[LINES]["deprecated"]]:
         terminalreporter.write_line(line)

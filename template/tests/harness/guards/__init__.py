@@ -1,1 +1,1 @@
-"""What no test may do or leave behind; one file a guard."""
+"""Guards: what no test may do or leave behind, one file per guard."""

@@ -1,7 +1,7 @@
-"""The application's sessions that are in a transaction: for which request, and whether they have written anything.
+"""The application's sessions that are in a transaction: the request of each, and whether it has written anything.
 
-Listened to are the events of SQLAlchemy's class `Session`, since they are the same in a savepoint test and in one with
-a database of its own, and reach sessions whoever makes them. The test's own session is none of them.
+The events of SQLAlchemy's class `Session` are used, since they are the same in a savepoint test and in a test with its
+own database, and cover every session. The test's own session is excluded.
 """
 
 import asyncio
@@ -20,96 +20,96 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from ..core.requests import REQUEST, Request
 from ..transaction.fresh_session import OF_TEST
 
-# SQL that is given as text, and writes; in a group, its table.
+# SQL text that writes; the group is its table.
 WRITES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+([\w.\"]+)", re.I)
 
 
 @dataclass(eq=False)
-class Work:
+class SessionActivity:
     """What a session has done since its transaction began.
 
     Attributes:
-        request: for which it was begun; None outside of any.
-        task: that made it connect, and None before that.
-        wrote: names of the models or tables that it has written, or has changes of that it has not sent.
-        is_settled: whether its transaction ends by a commit or a rollback, and not because the session is closed.
+        request: the request in which the transaction began; None outside of requests.
+        task: the task in which the session connected; None before that.
+        written: names of the models or tables that it has written.
+        is_settled: whether the transaction was committed or rolled back, and not only closed.
     """
 
     request: Request | None
     task: asyncio.Task[Any] | None = None
-    wrote: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
     is_settled: bool = False
 
 
-_WORKING: WeakKeyDictionary[Session, Work] = WeakKeyDictionary()
+_ACTIVE: WeakKeyDictionary[Session, SessionActivity] = WeakKeyDictionary()
 
 
-def working(request: Request | None) -> Iterator[tuple[Session, Work]]:
-    """The sessions that are in a transaction which was begun for this request."""
-    return ((session, work) for session, work in list(_WORKING.items()) if work.request is request)
+def active_sessions(request: Request | None) -> Iterator[tuple[Session, SessionActivity]]:
+    """The sessions that are in a transaction which began in this request."""
+    return ((session, activity) for session, activity in list(_ACTIVE.items()) if activity.request is request)
 
 
-def changes(session: Session) -> set[str]:
-    """The models of which the session has changes that it has not sent."""
+def unflushed_models(session: Session) -> set[str]:
+    """The models of which the session has unflushed changes."""
     dirty = [row for row in session.dirty if session.is_modified(row)]
     return {type(row).__name__ for rows in (session.new, dirty, session.deleted) for row in rows}
 
 
 def _created(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None and OF_TEST not in session.info:
-        _WORKING[session] = Work(REQUEST.get())
+        _ACTIVE[session] = SessionActivity(REQUEST.get())
 
 
 def _connected(session: Session, transaction: SessionTransaction, connection: object) -> None:
-    if (work := _WORKING.get(session)) is not None and work.task is None:
-        # A session of a thread has no event loop.
+    if (activity := _ACTIVE.get(session)) is not None and activity.task is None:
+        # A thread has no event loop.
         with suppress(RuntimeError):
-            work.task = asyncio.current_task()
+            activity.task = asyncio.current_task()
 
 
 def _executes(state: ORMExecuteState) -> None:
-    if state.is_select or (work := _WORKING.get(state.session)) is None:
+    if state.is_select or (activity := _ACTIVE.get(state.session)) is None:
         return
     if isinstance(state.statement, TextClause):
         if found := WRITES.match(state.statement.text):
-            work.wrote.add(found[1])
+            activity.written.add(found[1])
     elif state.is_insert or state.is_update or state.is_delete:
         table: Any = state.statement
-        work.wrote.add(str(table.table))
+        activity.written.add(str(table.table))
 
 
 def _flushed(session: Session, context: object) -> None:
-    if (work := _WORKING.get(session)) is not None:
-        # Before the session takes note that it has sent them.
-        work.wrote |= changes(session)
+    if (activity := _ACTIVE.get(session)) is not None:
+        # At this event, the session still lists its changes.
+        activity.written |= unflushed_models(session)
 
 
 def _detached(session: Session, row: object) -> None:
-    # A session that is closed lets go of its objects first.
-    if (work := _WORKING.get(session)) is not None and session.is_modified(row):
-        work.wrote.add(type(row).__name__)
+    # close() detaches the objects first.
+    if (activity := _ACTIVE.get(session)) is not None and session.is_modified(row):
+        activity.written.add(type(row).__name__)
 
 
 def _evicted(session: Session, row: object) -> None:
-    if (work := _WORKING.get(session)) is not None:
-        work.wrote.add(type(row).__name__)
+    if (activity := _ACTIVE.get(session)) is not None:
+        activity.written.add(type(row).__name__)
 
 
 def _settled(session: Session) -> None:
-    if (work := _WORKING.get(session)) is not None and not session.in_nested_transaction():
-        work.is_settled = True
+    if (activity := _ACTIVE.get(session)) is not None and not session.in_nested_transaction():
+        activity.is_settled = True
 
 
 def _rolled_back(session: Session, transaction: SessionTransaction) -> None:
-    # To a savepoint, perhaps, after which it is not known what is left.
-    if (work := _WORKING.get(session)) is not None:
-        work.wrote.clear()
+    # Maybe to a savepoint only; what remains is unknown.
+    if (activity := _ACTIVE.get(session)) is not None:
+        activity.written.clear()
 
 
 def _ended(session: Session, transaction: SessionTransaction) -> None:
-    work = _WORKING.pop(session, None) if transaction.parent is None else None
-    if work is not None and work.request is not None and not work.is_settled:
-        work.request.lost |= work.wrote
+    activity = _ACTIVE.pop(session, None) if transaction.parent is None else None
+    if activity is not None and activity.request is not None and not activity.is_settled:
+        activity.request.lost |= activity.written
 
 
 LISTENERS: dict[str, Callable[..., None]] = {

@@ -1,21 +1,22 @@
-"""Guards: what no test may do or leave behind, whatever it tests. All are on; each says why, and how to allow it.
+"""Guards: what no test may do or leave behind. All guards are on by default.
 
-A guard fires by name. The test fails, its own failure shown after what the guard says, since that is mostly the
-cause; a test that is skipped, or expected to fail, stays so. However a test ends, a guard restores in `finally` what
-the test has changed. `disabled_guards` of pyproject.toml turns guards off for good, and `@pytest.mark.allow_guard`
-allows one thing to one test.
+A guard fails the test and its message says how to allow the code; the test's own failure is shown below, since it is
+often the cause. Skipped and xfailed tests keep their outcome. A guard restores what the test has changed in `finally`.
+`disabled_guards` of pyproject.toml turns guards off, and `@pytest.mark.allow_guard` allows something in one test.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from ..core.deprecated import warn
 from ..core.settings import settings_of
+from ..core.source_lines import is_of_project
 
-# What surrounds a test: entered before it, and left when it is over, with complaints by `Guard.fires`.
+# A context manager around a test, which calls `Guard.fires`.
 Around = Callable[[pytest.Item], AbstractContextManager[None]]
 
 
@@ -24,11 +25,11 @@ class Guard:
     """A rule for all tests.
 
     Args:
-        name: as it stands in `disabled_guards` and in the mark.
-        why: one sentence: what goes wrong where nobody looks.
-        instead: one sentence: what to do.
-        fixtures: entered before the first function-scoped fixture of a test, and left after the last of them is over.
-        call: entered before the test's own function, and left right after it, while its fixtures are still there.
+        name: its name in `disabled_guards` and in the mark.
+        why: a sentence: what goes wrong otherwise.
+        instead: a sentence: what to do.
+        fixtures: surrounds the function-scoped fixtures of a test.
+        call: surrounds the test function, inside of its fixtures.
         formerly: its name before 0.4, which works until 0.5.
     """
 
@@ -47,54 +48,85 @@ class Guard:
         return {self.name, self.formerly}
 
     def is_on(self, config: pytest.Config) -> bool:
-        """Whether the project wants it."""
+        """Whether the project has not disabled it."""
         return not self._names.intersection(settings_of(config).disabled_guards)
 
     def allowed(self, item: pytest.Item) -> tuple[str, ...] | None:
-        """What the test's marks allow: None without a mark, () for everything, or the things that are named."""
+        """What the test's marks allow: None without a mark, () for everything, or the listed names."""
         marks = [mark.args[1:] for mark in _marks(item) if mark.args[0] in self._names]
         if not marks:
             return None
         return () if () in marks else tuple(what for mark in marks for what in mark)
 
-    def watches(self, item: pytest.Item) -> bool:
-        """Whether it looks at this test at all."""
+    def applies_to(self, item: pytest.Item) -> bool:
+        """Whether it is on, and the test's marks do not allow everything."""
         return self.is_on(item.config) and self.allowed(item) != ()
 
     def fires(self, item: pytest.Item, what: str, allow: str = "") -> None:
-        """Fail the test, when the phase that runs is over.
+        """Fail the test at the end of the current phase.
 
         Args:
             item: the test.
-            what: it did; one line, or several.
-            allow: the rest of the mark's arguments if it can be allowed by name, such as `api.example.com`.
+            what: what happened, and the place on further lines.
+            allow: the second argument of the mark, if it can be allowed by name, such as `api.example.com`.
         """
         named = f', "{allow}"' if allow else ""
-        mark = f'@pytest.mark.allow_guard("{self.name}"{named})'
         item.stash.setdefault(FIRED, []).append(
-            f"guard {self.name}: {what}\n"
-            f"Why it matters: {self.why}\nInstead: {self.instead}\n"
-            f"To allow it here: {mark}\n"
-            f'Everywhere, under [tool.savepoint] of pyproject.toml: disabled_guards = ["{self.name}"]'
+            f"guard {self.name}: {what}\n{self.why}\n{self.instead}\n"
+            f'Allow it here: @pytest.mark.allow_guard("{self.name}"{named})\n'
+            f'Allow it everywhere: disabled_guards = ["{self.name}"] under [tool.savepoint] in pyproject.toml'
         )
+
+
+class CurrentTest:
+    """The running test, for a guard that is called by events; to be passed to `Guard` as `fixtures`."""
+
+    def __init__(self) -> None:
+        self._item: pytest.Item | None = None
+        self._reported: set[str] = set()
+
+    @contextmanager
+    def __call__(self, item: pytest.Item) -> Iterator[None]:
+        self._item = item
+        self._reported.clear()
+        try:
+            yield
+        finally:
+            self._item = None
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a test is running to which the guard applies."""
+        return self._item is not None
+
+    def is_of_project(self, file: str) -> bool:
+        """Whether a source file belongs to the project."""
+        return self._item is not None and is_of_project(Path(file), self._item.config.rootpath)
+
+    def fires(self, guard: Guard, what: str, allow: str) -> None:
+        """Fail the test, unless its marks allow this or the same message was reported before."""
+        if self._item is None or allow in (guard.allowed(self._item) or ()) or what in self._reported:
+            return
+        self._reported.add(what)
+        guard.fires(self._item, what, allow)
 
 
 GUARDS: dict[str, Guard] = {}
 FIRED = pytest.StashKey[list[str]]()
-# Of the test's set-up, then of the test itself; in its tear-down it still stands.
+# The outcome of the setup, then of the call.
 OUTCOME = pytest.StashKey[str]()
-WATCHING = pytest.StashKey[list[Guard]]()
+APPLYING = pytest.StashKey[list[Guard]]()
 
 
 def _marks(item: pytest.Item) -> list[pytest.Mark]:
-    # Asked for by each guard of each test, and mostly there is none.
+    # Called for each guard of each test; most tests have no such mark.
     if not item.own_markers and item.get_closest_marker("allow_guard") is item.get_closest_marker("allow") is None:
         return []
     return [*item.iter_markers("allow_guard"), *item.iter_markers("allow")]
 
 
 def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse names that no guard has: a misspelled one would turn off nothing, without a word."""
+    """Refuse unknown names of guards: a misspelled name would have no effect."""
     former = {guard.formerly: guard.name for guard in GUARDS.values()}
     used = [("disabled_guards in pyproject.toml", name) for name in settings_of(config).disabled_guards]
     for item in items:
@@ -114,11 +146,11 @@ def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
         )
 
 
-def _watching(item: pytest.Item) -> list[Guard]:
-    # Asked for twice by each test.
-    if WATCHING not in item.stash:
-        item.stash[WATCHING] = [guard for guard in GUARDS.values() if guard.watches(item)]
-    return item.stash[WATCHING]
+def _applying(item: pytest.Item) -> list[Guard]:
+    # Needed twice for each test.
+    if APPLYING not in item.stash:
+        item.stash[APPLYING] = [guard for guard in GUARDS.values() if guard.applies_to(item)]
+    return item.stash[APPLYING]
 
 
 @contextmanager
@@ -132,18 +164,18 @@ def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _guarded(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Surrounds all function-scoped fixtures of a test: the first of them, since it is autouse and has no other."""
-    with _entered(request.node, [guard.fixtures for guard in _watching(request.node)]):
+    """Surrounds all function-scoped fixtures of a test: it is autouse and requests no other, so it is set up first."""
+    with _entered(request.node, [guard.fixtures for guard in _applying(request.node)]):
         yield
 
 
 def entered_call(item: pytest.Item) -> AbstractContextManager[None]:
-    """Surrounds the test's own function."""
-    return _entered(item, [guard.call for guard in _watching(item)])
+    """Surrounds the test function."""
+    return _entered(item, [guard.call for guard in _applying(item)])
 
 
 def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Fail a test if a guard has fired; what its own failure says stands below."""
+    """Fail a test if a guard has fired; the test's own failure is shown below."""
     fired = item.stash.get(FIRED, [])
     if fired and call.when != "setup":
         if "skipped" not in (report.outcome, item.stash.get(OUTCOME, "")):

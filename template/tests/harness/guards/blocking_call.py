@@ -1,4 +1,4 @@
-"""Guard: nothing in the application's own code blocks the event loop, on which everything else waits."""
+"""Guard: the application's own code does not block the event loop."""
 
 import asyncio
 import functools
@@ -24,7 +24,7 @@ PATCH = pytest.MonkeyPatch()
 def configure(config: pytest.Config) -> None:
     if sys.version_info >= (3, 13):
         return
-    # Before 3.13 Python says nothing of a sleep. `from time import sleep` is not seen; ruff's ASYNC251 reads it.
+    # Before 3.13, Python has no audit event for a sleep. `from time import sleep` is not covered; ruff's ASYNC251 is.
     sleep = time.sleep
 
     @functools.wraps(sleep)
@@ -38,19 +38,19 @@ def configure(config: pytest.Config) -> None:
 
 @contextmanager
 def _watching(item: pytest.Item) -> Iterator[None]:
-    seen = set()
+    reported = set()
 
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        # In a thread there is no loop.
+    def on_event(event: str, arguments: tuple[Any, ...]) -> None:
+        # A thread has no running loop.
         if asyncio._get_running_loop() is None or (event == PROCESS and not _is_run_by(item.config.rootpath / "src")):
             return
         place = place_of_call(item.config.rootpath)
-        if place is not None and place.startswith("src/") and place not in seen:
-            seen.add(place)
-            what = "time.sleep()" if event == SLEEP else "a process that is waited for"
-            GUARD.fires(item, f"{what} blocks the event loop: {place}.")
+        if place is not None and place.startswith("src/") and place not in reported:
+            reported.add(place)
+            call = "time.sleep()" if event == SLEEP else "a subprocess"
+            GUARD.fires(item, f"{call} blocked the event loop:\n  {place}")
 
-    listen({SLEEP: hear, PROCESS: hear})
+    listen({SLEEP: on_event, PROCESS: on_event})
     try:
         yield
     finally:
@@ -58,7 +58,7 @@ def _watching(item: pytest.Item) -> Iterator[None]:
 
 
 def _is_run_by(source: Path) -> bool:
-    """Whether the project's own code calls `subprocess`, and not asyncio, or a library that asks for the machine."""
+    """Whether the project's own code calls `subprocess`, and not asyncio or another library."""
     frame: FrameType | None = sys._getframe(3)
     while frame is not None and frame.f_globals.get("__name__") == "subprocess":
         frame = frame.f_back
@@ -67,8 +67,8 @@ def _is_run_by(source: Path) -> bool:
 
 GUARD = Guard(
     "blocking_call",
-    why="while it lasts, no other request of that process is answered, and no timeout fires.",
-    instead="await asyncio.sleep(), asyncio.create_subprocess_exec(), or asyncio.to_thread() for what can only block.",
+    why="While it blocks, the process handles no other request, and no timeout fires.",
+    instead="Use asyncio.sleep(), asyncio.create_subprocess_exec(), or asyncio.to_thread() for other blocking calls.",
     call=_watching,
     formerly="blocking",
 )

@@ -1,25 +1,24 @@
 """Guard: in a savepoint test, every connection is part of the test's transaction.
 
-One that cannot be, of a synchronous engine, another thread or another event loop, would not see the test's rows, and
-would leave its own to all tests after it. It is refused when it connects.
+A connection of a synchronous engine, another thread or another event loop cannot be part of it. It would not see the
+test's rows, and its own rows would stay for later tests. It is refused when it connects.
 """
 
 import pytest
 
 from ..connections.process import REDIRECT
 from ..transaction.refusals import OWN_DATABASE, IsolationError
-from .base import Guard
-from .watch import Watch
+from .base import CurrentTest, Guard
 
-WATCH = Watch()
+CURRENT_TEST = CurrentTest()
 
 
 def configure(config: pytest.Config) -> None:
     redirect = config.stash[REDIRECT]
 
     def refuse(why: str) -> Exception | None:
-        if WATCH.is_on:
-            WATCH.fires(GUARD, why, "")
+        if CURRENT_TEST.is_guarded:
+            CURRENT_TEST.fires(GUARD, why, "")
         elif redirect.shared.transactions.mode == "test":
             # The guard is off, or the test allows it.
             return None
@@ -30,8 +29,8 @@ def configure(config: pytest.Config) -> None:
 
 GUARD = Guard(
     "escaped_commit",
-    why="it would not see the test's rows, and its own would stay for whichever test comes next.",
-    instead=OWN_DATABASE.partition(". ")[2],
-    fixtures=WATCH,
+    why="The connection does not see the test's rows, and its own rows stay for later tests.",
+    instead="Mark the test with @pytest.mark.own_database: it gets its own database with real connections and commits.",
+    fixtures=CURRENT_TEST,
     formerly="rows",
 )

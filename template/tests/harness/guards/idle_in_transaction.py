@@ -1,7 +1,7 @@
-"""Guard: no transaction is open while the application waits for another service's answer.
+"""Guard: the application has no open transaction while it waits for another service.
 
-Seen is what httpx's AsyncClient sends, mocked or not. What counts are sessions that the same task has begun, for the
-same request: a task that was left to itself does not keep anybody waiting.
+Covered: requests of httpx's AsyncClient, mocked or not. Only sessions of the same task and the same request count: a
+background task does not delay the response.
 """
 
 import asyncio
@@ -13,41 +13,39 @@ import pytest
 
 from ..core.requests import REQUEST
 from ..core.source_lines import place_of_call
-from .app_sessions import working
-from .base import Guard
-from .watch import Watch
+from .app_sessions import active_sessions
+from .base import CurrentTest, Guard
 
-WATCH = Watch()
+CURRENT_TEST = CurrentTest()
 
 
 def configure(config: pytest.Config) -> None:
-    # A method of the class, and no transport, since what mocks httpx takes the place of those.
+    # A method of the class, not a transport: libraries that mock httpx replace the transports.
     send = httpx.AsyncClient.send
 
     @functools.wraps(send)
-    async def look_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
-        # An application that is called in this process answers at once.
-        if WATCH.is_on and not isinstance(self._transport, httpx.ASGITransport):
-            _look(request.url.host, config)
+    async def check_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+        # An application in this process is no other service.
+        if CURRENT_TEST.is_guarded and not isinstance(self._transport, httpx.ASGITransport):
+            _check(request.url.host, config)
         return await send(self, request, **options)
 
-    httpx.AsyncClient.send = look_and_send  # type: ignore[method-assign]  # no event comes this early
+    httpx.AsyncClient.send = check_and_send  # type: ignore[method-assign]  # no event comes this early
     config.add_cleanup(lambda: setattr(httpx.AsyncClient, "send", send))
 
 
-def _look(host: str, config: pytest.Config) -> None:
+def _check(host: str, config: pytest.Config) -> None:
     task = asyncio.current_task()
-    if any(work.task is task for _, work in working(REQUEST.get())):
+    if any(activity.task is task for _, activity in active_sessions(REQUEST.get())):
         place = place_of_call(config.rootpath)
-        what = f"a request to {host} is sent while a session of the application is in a transaction."
-        WATCH.fires(GUARD, f"{what}\n  {place}" if place else what, host)
+        what = f"a request to {host} was sent while a session of the application was in a transaction"
+        CURRENT_TEST.fires(GUARD, f"{what}:\n  {place}" if place else f"{what}.", host)
 
 
 GUARD = Guard(
     "idle_in_transaction",
-    why="a session that has read or written keeps a connection, and its locks, until it ends: when that service is "
-    "slow, a handful of requests empties the pool, and everybody waits.",
-    instead="`await session.commit()` before the call, and a new transaction for what it brought.",
-    fixtures=WATCH,
+    why="An open transaction keeps a connection and its locks: a slow service exhausts the connection pool.",
+    instead="Call `await session.commit()` before the request, and begin a new transaction after it.",
+    fixtures=CURRENT_TEST,
     formerly="waiting",
 )

@@ -1,7 +1,7 @@
-"""Guard: no network but the test database's own address and port; names are not even looked up.
+"""Guard: no connections and no name lookups, except for the test database and `allowed_hosts`.
 
-Sockets of the machine itself (AF_UNIX) are no network. Every attempt is refused, and fails the test at its end, also
-if the application swallowed the error.
+Blocked even if the application swallows the error. Not covered: libpq (psycopg), uvloop, subprocesses. Unix sockets
+are allowed.
 """
 
 import socket
@@ -20,56 +20,56 @@ from .base import Guard
 
 GUARD = Guard(
     "network",
-    why="a test that depends on somebody's server fails when it does, and changes what is there.",
-    instead="mock what is asked, below the library that asks: respx for httpx.",
+    why="A test that depends on another server fails when that server fails, and may change its data.",
+    instead="Mock the service below its client library, e.g. with respx for httpx.",
 )
 
 
-# The fixture that stands for a host, of which a test that has forgotten it is told.
-ANSWERED_BY: dict[str, str] = {}
+# The fixture that mocks a host, for the message.
+MOCKED_BY: dict[str, str] = {}
 
 
-class NetworkRefusedError(OSError):
-    """A test asked for an address that is not its database's."""
+class NetworkBlockedError(OSError):
+    """A test tried to reach an address that is not allowed."""
 
 
 class Network:
-    """Refuses the test that runs what it may not reach."""
+    """Blocks addresses that are not allowed while a test runs."""
 
     def __init__(self, access: NetworkAccess) -> None:
         self._access = access
         self._item: pytest.Item | None = None
-        self._refused: set[str] = set()
+        self._blocked: set[str] = set()
 
     @contextmanager
     def watching(self, item: pytest.Item) -> Iterator[None]:
-        """Refuse, while this test runs, what it may not reach."""
-        self._item, self._refused = item, set()
+        """Block addresses that are not allowed while this test runs."""
+        self._item, self._blocked = item, set()
         try:
             yield
         finally:
             self._item = None
 
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Listen to the events of sockets; raises `NetworkRefusedError`."""
+    def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Handle an audit event of a socket; raises `NetworkBlockedError`."""
         if self._item is None or not self._access.is_checked:
             return
         host, port = _address(event, arguments)
-        # Before their names are looked up, hosts are names; and a socket that is connected has its address already.
+        # The host is still a name before its lookup; for a connected socket there is no host.
         if host is None or self._may_reach(self._item, host, port):
             return
         address = f"{host}:{port}" if port else host
-        if address not in self._refused:
-            self._refused.add(address)
+        if address not in self._blocked:
+            self._blocked.add(address)
             place = place_of_call(self._item.config.rootpath)
-            where = f" ({place})" if place else ""
-            fixture = f" Fixture `{ANSWERED_BY[host]}` answers for it." if host in ANSWERED_BY else ""
-            GUARD.fires(self._item, f"the test asked for {address}{where}, and was refused.{fixture}", allow=address)
-        raise NetworkRefusedError(f"{address}: tests reach no network but their database")
+            where = f":\n  {place}" if place else "."
+            fixture = f"\nThe fixture `{MOCKED_BY[host]}` mocks it." if host in MOCKED_BY else ""
+            GUARD.fires(self._item, f"access to {address} was blocked{where}{fixture}", allow=address)
+        raise NetworkBlockedError(f"{address}: the network guard blocks all hosts except the test database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
         allowed = [_split(address) for address in (*self._access.allowed, *(GUARD.allowed(item) or ()))]
-        # A name may be looked up without a port: psycopg does so.
+        # psycopg looks up a name without a port.
         names = [name for name, of_port in allowed if port is None or of_port in (None, str(port))]
         if host in names:
             return True
@@ -80,7 +80,7 @@ class Network:
 def _address(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, int | None]:
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
-        # A path is a socket of this machine; None, one that is connected.
+        # A path is a Unix socket; None, a connected socket.
         return (address[0], address[1]) if isinstance(address, tuple) and isinstance(address[0], str) else (None, None)
     host, port = arguments[0], arguments[1] if event == "socket.getaddrinfo" else None
     name = host.decode() if isinstance(host, bytes) else host
@@ -110,10 +110,10 @@ NETWORK = pytest.StashKey[Network]()
 def configure(config: pytest.Config) -> None:
     access = config.stash[NETWORK_ACCESS] = NetworkAccess(list(settings_of(config).allowed_hosts))
     network = config.stash[NETWORK] = Network(access)
-    listen(dict.fromkeys(EVENTS, network.hear))
+    listen(dict.fromkeys(EVENTS, network.on_event))
     config.add_cleanup(lambda: stop_listening(EVENTS))
 
 
 def watching(item: pytest.Item) -> AbstractContextManager[None]:
-    """Surrounds a test with all of its fixtures."""
-    return item.config.stash[NETWORK].watching(item) if GUARD.watches(item) else nullcontext()
+    """Surrounds a test and all its fixtures."""
+    return item.config.stash[NETWORK].watching(item) if GUARD.applies_to(item) else nullcontext()

@@ -1,4 +1,4 @@
-"""Guard: no test takes longer than it may, its fixtures left out; ten seconds, unless `slow_test_seconds` says more."""
+"""Guard: no test function takes longer than `slow_test_seconds` (10 by default); fixtures do not count."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import pytest
 from ..core.settings import settings_of
 from .base import Guard
 
-# Time in pytest's debugger is not the test's.
+# Time in pytest's debugger does not count.
 DEBUGGED = pytest.StashKey[bool]()
 
 
@@ -17,9 +17,9 @@ DEBUGGED = pytest.StashKey[bool]()
 def _timed(item: pytest.Item) -> Iterator[None]:
     began = perf_counter()
     yield
-    seconds, budget = perf_counter() - began, settings_of(item.config).slow_test_seconds
-    if seconds > budget and not item.config.stash.get(DEBUGGED, False):
-        GUARD.fires(item, f"the test took {seconds:.1f} s, and {budget:g} s is what a test may take.")
+    seconds, limit = perf_counter() - began, settings_of(item.config).slow_test_seconds
+    if seconds > limit and not item.config.stash.get(DEBUGGED, False):
+        GUARD.fires(item, f"the test took {seconds:.1f} s; the limit is {limit:g} s.")
 
 
 def pytest_enter_pdb(config: pytest.Config) -> None:
@@ -28,9 +28,9 @@ def pytest_enter_pdb(config: pytest.Config) -> None:
 
 GUARD = Guard(
     "slow_test",
-    why="a suite that is slow is run seldom, and a test that waits by the clock fails on a machine that is busy.",
-    instead="look for a sleep, a retry, a timeout that is real, or rows by the thousand; or slow_test_seconds = 30 in "
-    "pyproject.toml.",
+    why="A slow suite is run less often, and a test that waits for a clock fails on a busy machine.",
+    instead="Look for sleeps, retries, real timeouts, or thousands of rows; or raise the limit: slow_test_seconds = 30 "
+    "under [tool.savepoint] in pyproject.toml.",
     call=_timed,
     formerly="slow",
 )

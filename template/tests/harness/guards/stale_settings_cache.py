@@ -1,7 +1,7 @@
-"""Guard: no function remembers what it has read while a test had changed the environment.
+"""Guard: no function caches a result while a test has changed the environment.
 
-`get_settings()` under `lru_cache` is the usual one: the tests after it get the settings of this test. What was
-remembered is forgotten however the test ends; the guard fires if the test has passed.
+The usual case is `get_settings()` with `lru_cache`: later tests would get the settings of this test. The caches are
+cleared in any case; the guard fires if the test has passed.
 """
 
 import functools
@@ -29,9 +29,9 @@ def _around_fixtures(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     finally:
-        # By now `monkeypatch` is undone; what came before, in tear-down, may have read settings.
+        # `monkeypatch` is undone now; a teardown before that may have read settings.
         if ENVIRONMENT.changes != changes:
-            _forget(item)
+            _clear(item)
 
 
 @contextmanager
@@ -39,31 +39,30 @@ def _around_call(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _look(item)
+        _check(item)
         raise
-    if forgotten := _look(item):
-        what = f"{', '.join(forgotten)} remembers what it has read in an environment that the test has changed."
-        GUARD.fires(item, what)
+    if cleared := _check(item):
+        GUARD.fires(item, f"{', '.join(cleared)} cached a result while the test had changed the environment.")
 
 
 @contextmanager
 def around_setup(item: pytest.Item) -> Iterator[None]:
-    """Lets what was remembered be forgotten if the set-up of the test fails."""
+    """Clears the caches if the setup of the test fails."""
     try:
         yield
     except BaseException:
-        # The test itself is not called.
+        # The test function is not called.
         if BEFORE in item.stash:
-            _look(item)
+            _check(item)
         raise
 
 
-def _look(item: pytest.Item) -> list[str]:
-    """What was remembered since the test began, and is forgotten, if the environment is another than it was then."""
-    return _forget(item) if ENVIRONMENT.now() != item.stash[BEFORE][0] else []
+def _check(item: pytest.Item) -> list[str]:
+    """Clear the caches that were filled since the test began, if the environment has changed; returns their names."""
+    return _clear(item) if ENVIRONMENT.now() != item.stash[BEFORE][0] else []
 
 
-def _forget(item: pytest.Item) -> list[str]:
+def _clear(item: pytest.Item) -> list[str]:
     _, sizes = item.stash[BEFORE]
     grown = {name: function for name, function in _cached(item.config).items() if _size(function) > sizes.get(name, 0)}
     for name, function in grown.items():
@@ -77,7 +76,7 @@ def _size(function: "functools._lru_cache_wrapper[Any]") -> int:
 
 
 def _cached(config: pytest.Config) -> Cached:
-    """The functions of the project that remember, by name; looked for anew only if something was imported."""
+    """The project's functions with `lru_cache`, by name; searched again only after an import."""
     count, found = config.stash.get(FOUND, (0, {}))
     if count != len(sys.modules):
         found = {
@@ -93,8 +92,8 @@ def _cached(config: pytest.Config) -> Cached:
 
 GUARD = Guard(
     "stale_settings_cache",
-    why="the tests after it get the settings of this one.",
-    instead="hand settings over, as `create_app(settings)` does, or call its cache_clear() before and after.",
+    why="Later tests would get the settings of this test.",
+    instead="Pass settings as an argument, e.g. `create_app(settings)`, or call cache_clear() before and after.",
     fixtures=_around_fixtures,
     call=_around_call,
     formerly="settings_cache",

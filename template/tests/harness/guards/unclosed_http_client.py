@@ -1,7 +1,7 @@
-"""Guard: an httpx client that the application makes for a request is closed again.
+"""Guard: the application closes an httpx client that it creates in a request.
 
-Seen are clients that code made while it handled a request, that have sent something, and that are gone unclosed. One
-that is kept, for the next request, is nobody's mistake; and nor is one that was made before, by the lifespan or a test.
+It fires when a client that was created in a request and has sent something is garbage-collected unclosed. Clients
+reused across requests or created in the lifespan are ignored.
 """
 
 import functools
@@ -18,29 +18,28 @@ import pytest
 
 from ..core.requests import REQUEST
 from ..core.source_lines import place_of_call
-from .base import Guard
-from .watch import Watch
+from .base import CurrentTest, Guard
 
 METHODS = ("__init__", "send", "aclose", "__aexit__", "close", "__exit__")
 
 
 @dataclass
-class Made:
-    """A client that was made for a request.
+class Created:
+    """A client that was created in a request.
 
     Attributes:
-        what: is said of it if it is thrown away.
-        gone: calls back when nobody has the client any more.
-        has_sent: whether it has ever had a connection to close.
+        message: for the case that it is not closed.
+        reference: calls back when the client is garbage-collected.
+        has_sent: whether it has sent a request, so that there is a connection to close.
     """
 
-    what: str
-    gone: weakref.ref[Any]
+    message: str
+    reference: weakref.ref[Any]
     has_sent: bool = False
 
 
 class Clients:
-    """The clients that the application has made for requests of one test, and not closed yet.
+    """The unclosed clients that the application has created in requests of one test.
 
     Args:
         root: the project's folder.
@@ -48,57 +47,57 @@ class Clients:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._made: dict[int, Made] = {}
+        self._created: dict[int, Created] = {}
 
-    def see(self, method: str, client: Any) -> None:
-        """Hear of a method that is called."""
+    def on_call(self, method: str, client: Any) -> None:
+        """Handle the call of a method of a client."""
         key = id(client)
         if method == "__init__":
             request = REQUEST.get()
-            if WATCH.is_on and request is not None:
+            if CURRENT_TEST.is_guarded and request is not None:
                 place = place_of_call(self._root)
-                what = f"a client that was made for {request} was thrown away unclosed."
-                gone = weakref.ref(client, lambda _: self._is_gone(key))
-                self._made[key] = Made(f"{what}\n  {place}" if place else what, gone)
-        elif key in self._made:
+                what = f"{request} created an httpx client and did not close it"
+                reference = weakref.ref(client, lambda _: self._on_collected(key))
+                self._created[key] = Created(f"{what}:\n  {place}" if place else f"{what}.", reference)
+        elif key in self._created:
             if method == "send":
-                self._made[key].has_sent = True
+                self._created[key].has_sent = True
             else:
-                del self._made[key]
+                del self._created[key]
 
     def end(self) -> None:
-        """The test is over: what it leaves is gone now, or kept."""
-        if any(made.has_sent for made in self._made.values()):
-            # It may be part of a cycle, and wait for the collector.
+        """Handle the end of the test: clients that are still referenced are ignored."""
+        if any(client.has_sent for client in self._created.values()):
+            # A client in a reference cycle waits for the garbage collector.
             gc.collect()
-        self._made.clear()
+        self._created.clear()
 
-    def _is_gone(self, key: int) -> None:
-        made = self._made.pop(key, None)
-        if made is not None and made.has_sent:
-            WATCH.fires(GUARD, made.what, "")
+    def _on_collected(self, key: int) -> None:
+        client = self._created.pop(key, None)
+        if client is not None and client.has_sent:
+            CURRENT_TEST.fires(GUARD, client.message, "")
 
 
-WATCH = Watch()
+CURRENT_TEST = CurrentTest()
 CLIENTS = pytest.StashKey[Clients]()
 
 
 @contextmanager
 def _watching(item: pytest.Item) -> Iterator[None]:
-    with WATCH(item):
+    with CURRENT_TEST(item):
         try:
             yield
         finally:
             item.config.stash[CLIENTS].end()
 
 
-def _seen(method: Callable[..., Any], clients: Clients) -> Callable[..., Any]:
+def _observed(method: Callable[..., Any], clients: Clients) -> Callable[..., Any]:
     @functools.wraps(method)
-    def see_and_call(self: Any, *arguments: Any, **options: Any) -> Any:
-        clients.see(method.__name__, self)
+    def notify_and_call(self: Any, *arguments: Any, **options: Any) -> Any:
+        clients.on_call(method.__name__, self)
         return method(self, *arguments, **options)
 
-    return see_and_call
+    return notify_and_call
 
 
 def configure(config: pytest.Config) -> None:
@@ -107,15 +106,15 @@ def configure(config: pytest.Config) -> None:
         for name in METHODS:
             if name in vars(of_httpx):
                 method = vars(of_httpx)[name]
-                setattr(of_httpx, name, _seen(method, clients))
+                setattr(of_httpx, name, _observed(method, clients))
                 config.add_cleanup(functools.partial(setattr, of_httpx, name, method))
 
 
 GUARD = Guard(
     "unclosed_http_client",
-    why="its connections stay open until the process ends: some hundred requests, and it may open no more.",
-    instead="`async with httpx.AsyncClient() as client:`; or one client for all requests, made and closed by the "
-    "lifespan, which spares each the handshake.",
+    why="Its connections stay open until the process ends; after some hundred requests it can open no more.",
+    instead="Use `async with httpx.AsyncClient() as client:`, or one client for all requests, created and closed in "
+    "the lifespan.",
     fixtures=_watching,
     formerly="unclosed_client",
 )

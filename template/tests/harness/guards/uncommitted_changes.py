@@ -1,53 +1,62 @@
-"""Guard: when a request is answered as done, what it has written is committed."""
+"""Guard: a successful response means that the changes of the request are committed."""
 
 import asyncio
 
 from ..core.requests import AT_ANSWER, Request
-from .app_sessions import Work, changes, working
-from .base import Guard
-from .watch import Watch
+from .app_sessions import SessionActivity, active_sessions, unflushed_models
+from .base import CurrentTest, Guard
 
-# They change nothing, by HTTP's own definition: what a session holds there is not meant to last.
+# Safe methods of HTTP change nothing, so uncommitted changes are intended: RFC 9110, section 9.2.1.
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
-WATCH = Watch()
+CURRENT_TEST = CurrentTest()
 
 
-def _look(request: Request) -> None:
-    if not WATCH.is_on or request.status is None or request.status >= 400 or request.scope["method"] in SAFE:
+def _check(request: Request) -> None:
+    if (
+        not CURRENT_TEST.is_guarded
+        or request.status is None
+        or request.status >= 400
+        or request.scope["method"] in SAFE
+    ):
         return
-    answered = f"{request} was answered with {request.status}"
+    responded = f"{request} responded with {request.status}"
     if request.lost:
-        _fire(request, f"{answered}, and a session was closed without a commit: {_names(request.lost)} is lost.")
-    open_ = [(session, work) for session, work in working(request) if not work.is_settled and not _goes_on(work)]
-    still = {name for session, work in open_ for name in work.wrote | changes(session)}
-    if still:
-        _fire(request, f"{answered} before its session had committed what it wrote: {_names(still)}.")
+        lost = _names(request.lost)
+        _fire(request, f"{responded}, but a session was closed without a commit: changes to {lost} are lost.")
+    open_sessions = [
+        (session, activity)
+        for session, activity in active_sessions(request)
+        if not activity.is_settled and not _is_background(activity)
+    ]
+    uncommitted = {name for session, activity in open_sessions for name in activity.written | unflushed_models(session)}
+    if uncommitted:
+        _fire(request, f"{responded} before its session committed changes to {_names(uncommitted)}.")
 
 
-def _goes_on(work: Work) -> bool:
-    """Whether a task of the application's own is in the middle of it, which nobody has been told is done."""
-    if work.task is None or work.task.done() or work.task is asyncio.current_task():
+def _is_background(activity: SessionActivity) -> bool:
+    """Whether the session belongs to a running background task of the application; the response does not cover it."""
+    if activity.task is None or activity.task.done() or activity.task is asyncio.current_task():
         return False
-    code = getattr(work.task.get_coro(), "cr_code", None)
-    return code is not None and WATCH.is_of_project(code.co_filename)
+    code = getattr(activity.task.get_coro(), "cr_code", None)
+    return code is not None and CURRENT_TEST.is_of_project(code.co_filename)
 
 
 def _fire(request: Request, what: str) -> None:
-    WATCH.fires(GUARD, what, str(request))
+    CURRENT_TEST.fires(GUARD, what, str(request))
 
 
 def _names(names: set[str]) -> str:
     return ", ".join(sorted(names))
 
 
-AT_ANSWER.append(_look)
+AT_ANSWER.append(_check)
 
 GUARD = Guard(
     "uncommitted_changes",
-    why="the client is told that it is done; with no commit it is not, and a commit that comes later can still fail.",
-    instead="commit before the answer: `await session.commit()`; where a dependency commits after its `yield`, write "
-    '`Depends(get_db, scope="function")`. What is not meant to last ends with `await session.rollback()`.',
-    fixtures=WATCH,
+    why="The client assumes that the changes are saved, but they are lost if the commit is missing or fails.",
+    instead="Commit before the response: `await session.commit()`. If a dependency commits after its `yield`, use "
+    '`Depends(get_db, scope="function")`. To discard changes: `await session.rollback()`.',
+    fixtures=CURRENT_TEST,
     formerly="uncommitted",
 )

@@ -1,1 +1,1 @@
-"""What a failed test and the summary say."""
+"""Reports of failed tests, and the summary of the run."""

@@ -1,6 +1,6 @@
-"""What to do about an error that looks like another: it stands above the error, in the report of the test.
+"""Explanations of errors whose message hides the cause; they are shown above the error in the report of the test.
 
-The error may be hidden: a cause, a context, a part of a group, or a text that pydantic has kept.
+The whole chain is searched: causes, contexts, exception groups, and the text of an error that pydantic has wrapped.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ from ..transaction.refusals import OWN_DATABASE, SWALLOWED
 from .other_loop import explanation_of_other_loop
 from .unloaded_attribute import explanation_of_unloaded
 
-IN_TRANSACTION = "this statement runs outside of any transaction only, and a savepoint test is one. " + OWN_DATABASE
+IN_TRANSACTION = "this statement cannot run in a transaction, and a savepoint test runs in one. " + OWN_DATABASE
 READ_ONLY = (
-    "a fixture of a wider scope than a test's writes to the database, which would stay for all tests after it. Give it "
-    "the scope of a function; rows that every test is to have are written by fixture `seed_data`."
+    "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. Give "
+    "the fixture function scope, or write rows that all tests need in the fixture `seed_data`."
 )
 
 # active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
@@ -25,7 +25,7 @@ BY_SQLSTATE = {"25001": IN_TRANSACTION, "25006": READ_ONLY, "25P02": SWALLOWED}
 
 
 def explanation(error: BaseException, root: Path) -> str | None:
-    """What is to be said of an error, if anything."""
+    """The explanation of an error, if there is one."""
     return explanation_of_unloaded(error, root) or explanation_of_other_loop(error, root) or _by_sqlstate(error)
 
 
@@ -37,7 +37,7 @@ def _by_sqlstate(error: BaseException) -> str | None:
 
 
 def explain(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Say above an error what to do about it, if that is known."""
+    """Put the explanation of an error above it, if there is one."""
     why = explanation(call.excinfo.value, item.config.rootpath) if report.failed and call.excinfo else None
     if why is not None:
         report.longrepr = f"{why}\n\n{report.longreprtext}"

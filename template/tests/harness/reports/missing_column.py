@@ -1,6 +1,6 @@
-"""One line for the many tests that fail when the database lacks a column or a table that a model has.
+"""One line in the summary for all tests that failed because the database lacks a column or a table of a model.
 
-The check of the models and the migrations says which; among sixty failures it would be overlooked.
+The drift check names the column, but is easily overlooked among many failures.
 """
 
 import pytest
@@ -12,19 +12,19 @@ PROPERTY = ("savepoint", "undefined")
 
 
 def is_missing(error: BaseException) -> bool:
-    """Whether a statement has failed since the database has no such column or table."""
+    """Whether a statement has failed because a column or a table does not exist."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED
 
 
 def mark(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """To be called before the report is made, which takes the mark along."""
+    """Must be called before the report is created, which copies `user_properties`."""
     if call.excinfo is not None and is_missing(call.excinfo.value):
-        # Travels with the report, from a worker of pytest-xdist too.
+        # pytest-xdist sends it to the controller with the report.
         item.user_properties.append(PROPERTY)
 
 
 class Counter:
-    """Counts them where reports arrive."""
+    """Counts such failures, in the controller of pytest-xdist."""
 
     count = 0
 
@@ -37,7 +37,7 @@ def configure(config: pytest.Config) -> None:
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """To be called below pytest's own list of the failed tests, which scrolls everything above it away."""
+    """Must be called after pytest's list of failed tests, which may be long."""
     counter = config.pluginmanager.get_plugin("savepoint_undefined")
     if counter is not None and counter.count:
         terminalreporter.write_line(

@@ -1,7 +1,7 @@
-"""An engine that was used on two event loops: which, from where, and what to write instead.
+"""The explanation of an engine that was used on two event loops: its name, the line, and what to write instead.
 
-A connection, a lock or a client belongs to the loop that it was made on. `asyncio.run` makes a loop of its own, and
-the tests and the lifespan have another.
+A connection, a lock or a client belongs to the loop on which it was created. `asyncio.run` creates a new loop; the
+tests and the lifespan have another.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from ..core.exception_chain import chain, frames
 from ..core.source_lines import is_of_project, places
 
-# Words of asyncio's, the second of them those of a lock or a queue.
+# Messages of asyncio; the second is of a lock or a queue.
 OTHER_LOOP = re.compile(r"attached to a different loop|bound to a different event loop|^Event loop is closed$")
 RUNS = {run.__code__: f"{run.__module__.partition('.')[0]}.run()" for run in (asyncio.run, anyio.run)}
 
 
 def explanation_of_other_loop(error: BaseException, root: Path) -> str | None:
-    """Which engine, on which loop, where, and what to do; None if the loop is not what is wrong."""
+    """The explanation; None if the loop is not the cause of the error."""
     for found in chain(error):
         if isinstance(found, RuntimeError) and OTHER_LOOP.search(str(found)):
             return _explanation(found, root)
@@ -35,24 +35,24 @@ def _explanation(error: RuntimeError, root: Path) -> str:
     stack = frames(error)
     run = next((frame for frame in stack if frame.f_code in RUNS), None)
     if run is None:
-        loops, call = "on the event loop of the tests, and belongs to one that asyncio.run() had made", "command()"
+        loops, call = "on the event loop of the tests, but belongs to the event loop of asyncio.run()", "command()"
     else:
-        loops = f"on the event loop of {RUNS[run.f_code]}, and belongs to another, of the tests or of a run before"
+        loops = f"on the event loop of {RUNS[run.f_code]}, but belongs to another event loop"
         main = run.f_locals.get("main", run.f_locals.get("func"))
         call = f"{getattr(main, '__name__', 'command')}()"
     return "\n".join(
         [
             f"{_engine(stack, root)} was used {loops}.",
             *(f"  {place}" for place in places(error, root)[-1:]),
-            f"In an async test, write `await {call}` instead of `asyncio.run({call})`. For code that calls "
-            "asyncio.run() itself: mark the test with @pytest.mark.own_database, and let the code make an engine of "
-            "its own, inside, and end with `await engine.dispose()`.",
+            f"In an async test, write `await {call}` instead of `asyncio.run({call})`. If the application calls "
+            "asyncio.run(): mark the test with @pytest.mark.own_database, create the engine inside of the coroutine, "
+            "and end the coroutine with `await engine.dispose()`.",
         ]
     )
 
 
 def _engine(stack: list[FrameType], root: Path) -> str:
-    """The engine that the frames tell of, by the project's name for it, if it has any."""
+    """The engine in the frames, by its variable in the project, if there is one."""
     for frame in stack:
         used = frame.f_locals.get("self")
         engine = used.engine if isinstance(used, Connection) else used

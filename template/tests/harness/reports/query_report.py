@@ -1,9 +1,8 @@
-"""`--query-report`: what each test sent to the database, and how long it waited for it, at the end of the run.
+"""`--query-report`: the number of statements of each test and their duration, at the end of the run.
 
-Sorted by statements, which are the same in each run of the same code, and then by time. What a fixture of a wider
-scope sends while it is set up, such as migrations, is no test's. BEGIN, COMMIT and ROLLBACK are the driver's, and not
-seen. Numbers travel with the report of their test, from a worker of pytest-xdist too. A run that does not ask for it
-has none of these hooks and listeners.
+Sorted by the number of statements, which is the same in each run, and then by duration. Statements in the setup of
+fixtures with a wider scope, such as migrations, are counted separately. The driver's BEGIN, COMMIT and ROLLBACK are not
+counted. pytest-xdist sends the numbers with the reports. Without the option, no hook or listener is registered.
 """
 
 from argparse import ArgumentTypeError
@@ -16,14 +15,14 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from ..database.statements import controls_transaction
 
-PROPERTY = "database_report"
+PROPERTY = "query_report"
 TOP = 20
 WIDTH = 100
 
 
 @dataclass
 class Sent:
-    """How many statements, how many of those that control transactions beside them, and for how long in all."""
+    """The number of statements, the number of transaction control statements, and the duration of all."""
 
     statements: int = 0
     transaction: int = 0
@@ -39,22 +38,22 @@ def number(text: str) -> int:
 
 def configure(config: pytest.Config) -> None:
     if top := config.getoption("query_report"):
-        config.pluginmanager.register(Meter(), "savepoint_database_meter")
-        config.pluginmanager.register(Report(top), "savepoint_database_report")
+        config.pluginmanager.register(Meter(), "savepoint_query_meter")
+        config.pluginmanager.register(Report(top), "savepoint_query_report")
 
 
 class Meter:
-    """Counts where tests run."""
+    """Counts statements, in the process that runs the tests."""
 
     def __init__(self) -> None:
         self._test = self._current = Sent()
         self._shared = Sent()
-        # By execution context: statements of several connections may be under way at once.
-        self._under_way: dict[object, tuple[Sent, float]] = {}
+        # By execution context: several connections may execute statements at once.
+        self._running: dict[object, tuple[Sent, float]] = {}
         self._listeners: list[tuple[str, Callable[..., None]]] = [
             ("before_cursor_execute", self._before),
             ("after_cursor_execute", self._after),
-            # What comes instead, if the statement fails.
+            # Instead of after_cursor_execute, if the statement fails.
             ("handle_error", self._failed),
         ]
         for name, function in self._listeners:
@@ -88,7 +87,7 @@ class Meter:
             self._current.transaction += 1
         else:
             self._current.statements += 1
-        self._under_way[context] = self._current, perf_counter()
+        self._running[context] = self._current, perf_counter()
 
     def _after(
         self, connection: Connection, cursor: object, sql: str, parameters: object, context: object, executemany: bool
@@ -99,16 +98,16 @@ class Meter:
         self._stop(error.execution_context)
 
     def _stop(self, context: object) -> None:
-        if context in self._under_way:
-            sent, began = self._under_way.pop(context)
+        if context in self._running:
+            sent, began = self._running.pop(context)
             sent.ms += (perf_counter() - began) * 1000
 
 
 class Report:
-    """Collects where reports arrive, and prints.
+    """Collects the numbers, in the controller of pytest-xdist, and prints the table.
 
     Args:
-        top: how many tests.
+        top: the number of tests to print.
     """
 
     def __init__(self, top: int) -> None:
@@ -128,11 +127,11 @@ class Report:
         tests = {name: sent for name, sent in self._tests.items() if sent.statements or sent.transaction}
         worst = sorted(tests.items(), key=lambda test: (-test[1].statements, -test[1].ms, test[0]))[: self._top]
         shared = _total(self._shared)
-        terminalreporter.write_sep("=", f"database report: {len(worst)} of {len(tests)} tests, most statements first")
+        terminalreporter.write_sep("=", f"query report: {len(worst)} of {len(tests)} tests, most statements first")
         terminalreporter.write_line(f"{'statements':>10}  {'transaction':>11}  {'ms':>9}  test")
         for name, sent in worst:
             terminalreporter.write_line(_line(sent, name))
-        terminalreporter.write_line(_line(shared, "(fixtures that tests share)"))
+        terminalreporter.write_line(_line(shared, "(shared fixtures)"))
         terminalreporter.write_line(_line(_total([*tests.values(), shared]), "(total)"))
 
 
@@ -143,5 +142,5 @@ def _total(parts: Iterable[Sent]) -> Sent:
 def _line(sent: Sent, name: str) -> str:
     numbers = f"{sent.statements:>10}  {sent.transaction:>11}  {sent.ms:>9.1f}  "
     left = WIDTH - len(numbers)
-    # From the left: what tells tests of one file apart stands at the end.
+    # Shortened at the left: tests of one file differ at the end.
     return numbers + (name if len(name) <= left else f"...{name[3 - left :]}")

@@ -1,8 +1,8 @@
-"""Tracebacks that show the project: the frames of installed packages are left out, SQLAlchemy's forty first of all.
+"""Short tracebacks: frames of installed packages are omitted, such as SQLAlchemy's forty.
 
-So are the errors of a driver that SQLAlchemy has made its own of, since they say the same. Sixty tests that failed
-for one reason took a minute to print, and take two seconds. `--full-trace` shows everything. An exception is as it was
-when its report is made: a debugger has all frames.
+A driver's error is omitted if SQLAlchemy's error has the same text. This shortens the printing of sixty failed tests
+from a minute to two seconds. `--full-trace` shows everything. After the report, the exception is restored: a debugger
+has all frames.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ PYTEST = Path(_pytest.__file__).parent
 
 @contextmanager
 def shortened(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """While the report is made: only what prints sees what is left."""
+    """Shortens the traceback while the report is created."""
     with ExitStack() as undo:
         if (info := call.excinfo) is not None and not item.config.getoption("fulltrace"):
-            # Read once, and kept by pytest: as it is, for a debugger, and then as it is to be printed.
+            # pytest caches it: the full one for a debugger, replaced by the short one while it is printed.
             full = info.traceback
             undo.callback(setattr, info, "traceback", full)
             _Shorter(item.config.rootpath, undo.callback).shorten(info.value)
@@ -34,11 +34,11 @@ def shortened(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
 
 
 class _Shorter:
-    """Shortens exceptions for as long as one is printed.
+    """Shortens the tracebacks of a chain of exceptions.
 
     Args:
         root: the project's folder.
-        at_end: is given what puts an exception back.
+        at_end: registers a callback that restores an exception.
     """
 
     def __init__(self, root: Path, at_end: Callable[[Callable[[], None]], object]) -> None:
@@ -47,27 +47,27 @@ class _Shorter:
         self._seen: set[int] = set()
 
     def shorten(self, error: BaseException, *, is_cause: bool = False) -> bool:
-        """Leave out frames of the error and of those that it came from; whether it went through the project at all."""
+        """Omit frames of the error and of its causes; returns whether the error has a frame of the project."""
         if id(error) in self._seen:
             return False
         self._seen.add(id(error))
         entries = _entries(error.__traceback__)
-        is_ours = any(is_of_project(_path(entry), self._root) for entry in entries)
+        has_project_frame = any(is_of_project(_path(entry), self._root) for entry in entries)
         for part in getattr(error, "exceptions", ()):
             self.shorten(part, is_cause=is_cause)
-        cause, context, known = error.__cause__, error.__context__, is_ours or is_cause
-        self._at_end(partial(_put_back, error, error.__traceback__, cause, context, error.__suppress_context__))
-        if cause is not None and not self.shorten(cause, is_cause=known) and _says_the_same(error, cause):
+        cause, context, known = error.__cause__, error.__context__, has_project_frame or is_cause
+        self._at_end(partial(_restore, error, error.__traceback__, cause, context, error.__suppress_context__))
+        if cause is not None and not self.shorten(cause, is_cause=known) and _has_same_text(error, cause):
             error.__cause__ = None
-        if context is not None and not self.shorten(context, is_cause=known) and _says_the_same(error, context):
+        if context is not None and not self.shorten(context, is_cause=known) and _has_same_text(error, context):
             error.__suppress_context__ = error.__cause__ is None
         if known:
-            # Or an error of the harness itself, perhaps: pytest shows what there is.
+            # Otherwise it may be an error of the harness, which needs all frames.
             self._cut(error, entries)
-        return is_ours
+        return has_project_frame
 
     def _cut(self, error: BaseException, entries: list[TracebackType]) -> None:
-        # pytest leaves out its own by itself, and holds on to the first.
+        # pytest omits its own frames, and needs the first frame.
         kept = [entry for entry in entries if self._is_shown(_path(entry))]
         for entry, following in zip(entries, [*entries[1:], None], strict=False):
             self._at_end(partial(setattr, entry, "tb_next", following))
@@ -80,7 +80,7 @@ class _Shorter:
         return is_of_project(path, self._root) or path.is_relative_to(PYTEST)
 
 
-def _put_back(
+def _restore(
     error: BaseException,
     traceback: TracebackType | None,
     cause: BaseException | None,
@@ -91,7 +91,7 @@ def _put_back(
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
 
 
-def _says_the_same(error: BaseException, cause: BaseException) -> bool:
+def _has_same_text(error: BaseException, cause: BaseException) -> bool:
     return type(error).__module__.startswith("sqlalchemy.") and bool(str(cause)) and str(cause) in str(error)
 
 

@@ -1,7 +1,7 @@
-"""`MissingGreenlet`: which attribute of which model was read before it was loaded, and what loads it.
+"""The explanation of `MissingGreenlet`: which attribute was read before it was loaded, and how to load it.
 
-SQLAlchemy loads a relationship, or a column that has expired, when it is read, and that takes an `await`, which reading
-an attribute cannot have. Pydantic keeps only the text of the error, beside the object and the name.
+SQLAlchemy loads a relationship or an expired column when it is read. That needs an `await`, and reading an attribute
+has none. Of this error, pydantic keeps the text, the object and the name of the attribute.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from ..core.source_lines import is_of_project, places
 
 @dataclass(frozen=True)
 class Read:
-    """An attribute that was read, of an object.
+    """An attribute that was read.
 
     Attributes:
-        row: of a model, mostly.
-        name: of the attribute.
-        path: names of attributes that led there, of which this is the last.
+        row: the object, mostly an instance of a model.
+        name: the name of the attribute.
+        path: the names of the attributes from the response to this one.
     """
 
     row: object
@@ -39,7 +39,7 @@ class Read:
 
 
 def explanation_of_unloaded(error: BaseException, root: Path) -> str | None:
-    """What was read, by which request, where in the project, and what to do; None if nothing was missing."""
+    """The attribute, the request, the line and what to do; None for another error."""
     errors = list(chain(error))
     for found in errors:
         reads = list(_reads(found))
@@ -57,7 +57,7 @@ def _reads(error: BaseException) -> Iterator[Read]:
                 return
     elif isinstance(error, ValidationError | ValidationException):
         for detail in error.errors():
-            # Words of pydantic's: the name of the exception's class comes first.
+            # pydantic's text of an exception begins with its class.
             if str(detail.get("ctx", {}).get("error")).startswith(f"{MissingGreenlet.__name__}:"):
                 path = tuple(name for name in detail["loc"] if isinstance(name, str) and name != "response")
                 yield Read(detail["input"], str(detail["loc"][-1]), path)
@@ -67,13 +67,13 @@ def _what(reads: list[Read], errors: list[BaseException]) -> str:
     request = _request(errors)
     who = "the test" if request is None else str(request)
     if not reads:
-        return f"{who} made SQLAlchemy wait for the database outside of an `await`, where asyncio cannot."
+        return f"{who} accessed the database outside of an `await`; asyncio cannot wait for it there."
     names = " and ".join(dict.fromkeys(map(str, reads)))
-    return f"{who} read {names}, which was not loaded, and asyncio can load nothing without an `await`."
+    return f"{who} read {names}, which was not loaded; asyncio cannot load it without an `await`."
 
 
 def _request(errors: list[BaseException]) -> Request | None:
-    """The request that one of the errors went through."""
+    """The request in the frames of the errors."""
     for error in errors:
         for frame in frames(error):
             if frame.f_globals.get("__name__") == Request.__module__:
@@ -87,18 +87,19 @@ def _where(error: BaseException, errors: list[BaseException], root: Path) -> lis
     request = _request(errors)
     endpoint = None if request is None else getattr(request.scope.get("route"), "endpoint", None)
     code = getattr(endpoint, "__code__", None)
-    # FastAPI makes the answer when the route's function has returned, so no frame is the project's.
+    # FastAPI serializes the response after the route has returned: no frame is the project's.
     if isinstance(error, ValidationException) and code is not None and is_of_project(Path(code.co_filename), root):
         path = Path(code.co_filename).relative_to(root)
-        return [f"  {path}:{code.co_firstlineno}, in {code.co_name}, whose answer was made into its response model"]
+        return [
+            f"  {path}:{code.co_firstlineno}, in {code.co_name}, whose return value was converted to its response model"
+        ]
     return [f"  {place}" for place in places(error, root)[-1:]]
 
 
 def _what_to_do(reads: list[Read]) -> Iterator[str]:
     if not reads:
         yield (
-            "Await a method of AsyncSession or AsyncConnection; or, for code that is synchronous, "
-            "await session.run_sync(function)"
+            "Await a method of AsyncSession or AsyncConnection; for synchronous code: await session.run_sync(function)"
         )
     for model in dict.fromkeys(type(read.row) for read in reads):
         yield from _what_loads(model, {read.name: read for read in reads if type(read.row) is model})
@@ -110,16 +111,16 @@ def _what_loads(model: type[object], reads: dict[str, Read]) -> Iterator[str]:
     names = ", ".join(f'"{name}"' for name in reads)
     row = model.__name__.lower()
     if options:
-        yield f"Load it with its row: select({model.__name__}).options({', '.join(options)})"
+        yield f"Load it in the query: select({model.__name__}).options({', '.join(options)})"
         if any(len(read.path) > 1 for read in reads.values()):
-            yield f"  where a relationship loads {model.__name__}, after the option of that: .{options[0]}"
-        yield f"  for a row that is there: await session.refresh({row}, [{names}])"
+            yield f"  if a relationship loads {model.__name__}, append to its option: .{options[0]}"
+        yield f"  or, for a loaded row: await session.refresh({row}, [{names}])"
     elif mapper is not None and not reads.keys().isdisjoint(mapper.column_attrs.keys()):
-        # No option of a query: the row was loaded, and its columns have expired since.
-        yield f"A commit, or a flush, has made it stale. Load it again: await session.refresh({row})"
-        yield "  or let a commit make nothing stale: async_sessionmaker(engine, expire_on_commit=False)"
+        # The columns were loaded and have expired since.
+        yield f"A commit or a flush has expired it. Load it again: await session.refresh({row})"
+        yield "  or do not expire on commit: async_sessionmaker(engine, expire_on_commit=False)"
     else:
-        yield f"Load what it reads with its row: select({model.__name__}).options(selectinload({model.__name__}.…))"
+        yield f"Load what it reads in the query: select({model.__name__}).options(selectinload({model.__name__}.…))"
 
 
 def _mapper(model: type[object]) -> Mapper[Any] | None:

@@ -1,1 +1,1 @@
-"""How tests run: one event loop, a time limit, and nothing of one test left for the next."""
+"""How tests run: the event loop, the time limit, and garbage collection."""

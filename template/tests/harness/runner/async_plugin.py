@@ -1,8 +1,7 @@
-"""AnyIO runs the async tests, on one event loop; what belongs to pytest-asyncio is refused, at once and by its place.
+"""AnyIO runs async tests on one event loop; marks, fixtures and settings of pytest-asyncio are refused by line.
 
-Pasted from another project, its mark, its fixtures and its settings would start a second loop, on which no connection
-works, or change nothing; and another `anyio_backend` would end each test with a ScopeMismatch. A project that runs its
-tests by pytest-asyncio, with `-p no:anyio`, is left alone.
+They would start a second event loop, on which no connection works, or have no effect; and another fixture
+`anyio_backend` would make each test fail with a ScopeMismatch. Nothing is refused with `-p no:anyio`.
 """
 
 import re
@@ -16,38 +15,35 @@ import pytest
 
 from ..core.run import end_run
 
-MARK = "asyncio: pytest-asyncio's, and refused: AnyIO runs async tests, and they need no mark."
+MARK = "asyncio: of pytest-asyncio, not supported: AnyIO runs async tests without a mark."
 INI = ("asyncio_mode", "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope", "asyncio_debug")
 
-# How many places a line names.
+# The maximum number of places in a line.
 SHOWN = 5
 
-DELETE_MARK = "delete @pytest.mark.asyncio: `async def` is all that an async test needs here, and AnyIO runs it."
-DELETE_FIXTURE = "write @pytest.fixture, not @pytest_asyncio.fixture: AnyIO runs async fixtures, and takes no other."
-DELETE_BACKEND = (
-    "delete the fixture anyio_backend: the harness has it, for asyncio and of scope session, as its fixtures need it."
-)
+DELETE_MARK = "delete @pytest.mark.asyncio: AnyIO runs every `async def` test without a mark."
+DELETE_FIXTURE = "write @pytest.fixture instead of @pytest_asyncio.fixture: AnyIO runs async fixtures."
+DELETE_BACKEND = "delete the fixture anyio_backend: the harness defines it, for asyncio and with scope session."
 DELETE_MODE = (
-    "delete asyncio_mode, and leave pytest-asyncio out: addopts = ['-p', 'no:asyncio']. AnyIO runs async tests here, "
-    "and two plugins would each want to."
+    "delete asyncio_mode, and add '-p', 'no:asyncio' to addopts. AnyIO runs async tests here; the two plugins conflict."
 )
-DELETE_INI = "delete {}: AnyIO runs async tests here (anyio_mode), and pytest-asyncio's settings change nothing."
+DELETE_INI = "delete {}: AnyIO runs async tests here (anyio_mode), so pytest-asyncio's settings have no effect."
 
 # Files that import pytest-asyncio, which is not installed.
 IMPORTING = pytest.StashKey[list[Path]]()
 
 
 def add_options(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    # Known, so that the line of this module is what is said of them, and not that of --strict-config.
+    # Registered, so that this module reports them, and not --strict-config.
     if not pluginmanager.has_plugin("asyncio"):
         for name in INI:
-            parser.addini(name, "pytest-asyncio's, and refused", default=None)
+            parser.addini(name, "of pytest-asyncio, not supported", default=None)
 
 
 def configure(config: pytest.Config) -> None:
     config.stash[IMPORTING] = []
     if not config.pluginmanager.has_plugin("asyncio"):
-        # The same, of --strict-markers.
+        # The same for --strict-markers.
         config.addinivalue_line("markers", MARK)
 
 
@@ -58,24 +54,24 @@ def pytest_make_collect_report(
     report = yield
     call: pytest.CallInfo[Any] | None = getattr(report, "call", None)
     cause = call.excinfo.value.__cause__ if call is not None and call.excinfo is not None else None
-    if isinstance(cause, ModuleNotFoundError) and cause.name == "pytest_asyncio" and _is_ours(collector.config):
+    if isinstance(cause, ModuleNotFoundError) and cause.name == "pytest_asyncio" and _is_run_by_anyio(collector.config):
         collector.config.stash[IMPORTING].append(collector.path)
         report.outcome, report.longrepr, report.result = "passed", None, []
     return report
 
 
 def refuse_pytest_asyncio(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """To be called before another plugin leaves out tests; raises `pytest.UsageError`."""
-    if not _is_ours(config) or not (lines := list(_refused(config, items))):
+    """Must be called before another plugin deselects tests; raises `pytest.UsageError`."""
+    if not _is_run_by_anyio(config) or not (lines := list(_refused(config, items))):
         return
     if not hasattr(config, "workerinput"):
         raise pytest.UsageError("\n".join(lines))
-    # A worker of pytest-xdist: its UsageError would be an internal error of the run.
+    # In a worker of pytest-xdist, a UsageError would be an internal error.
     items.clear()
     end_run(config, "\n".join(lines))
 
 
-def _is_ours(config: pytest.Config) -> bool:
+def _is_run_by_anyio(config: pytest.Config) -> bool:
     return config.pluginmanager.has_plugin("anyio")
 
 
@@ -83,7 +79,7 @@ def _refused(config: pytest.Config, items: list[pytest.Item]) -> Iterator[str]:
     ini = config.inipath.name if config.inipath else "pytest's settings"
     if config.pluginmanager.has_plugin("asyncio"):
         if "auto" in (config.getoption("asyncio_mode"), config.getini("asyncio_mode")):
-            # It marks every async test.
+            # This mode marks every async test.
             yield f"{ini}: {DELETE_MODE}"
             return
     elif settings := [name for name in INI if config.getini(name) is not None]:
@@ -110,7 +106,7 @@ def _relative(path: Path, root: Path) -> Path:
 def _marks(items: list[pytest.Item]) -> list[tuple[Path, int]]:
     marked = [item for item in items if item.get_closest_marker("asyncio") is not None]
     places = {path: _lines_with(r"\bmark\.asyncio\b", path) for path in {item.path for item in marked}}
-    # A mark that another module made stands in no line of the file: the test does.
+    # If another module defines the mark, the line of the test is reported.
     unseen = [(item.path, (item.location[1] or 0) + 1) for item in marked if not places[item.path]]
     return [*unseen, *(place for of_file in places.values() for place in of_file)]
 
@@ -121,7 +117,7 @@ def _lines_with(pattern: str, path: Path) -> list[tuple[Path, int]]:
 
 
 def _fixtures(items: list[pytest.Item]) -> list[tuple[Path, int]]:
-    """The fixtures of the tests that pytest-asyncio has made."""
+    """The fixtures of the tests that use @pytest_asyncio.fixture."""
     if "pytest_asyncio" not in sys.modules:
         return []
     used = [found for item in items if isinstance(item, pytest.Function) for found in _definitions(item).values()]
@@ -134,7 +130,7 @@ def _definitions(item: pytest.Function) -> Mapping[str, Sequence[pytest.FixtureD
 
 
 def _backends(items: list[pytest.Item]) -> list[tuple[Path, int]]:
-    """The fixtures of that name with which a fixture of the harness cannot be set up."""
+    """The fixtures `anyio_backend` with which the harness's fixtures cannot be set up."""
     found = []
     for item in items:
         if isinstance(item, pytest.Function) and "_event_loop_held" in item.fixturenames:
@@ -146,7 +142,7 @@ def _backends(items: list[pytest.Item]) -> list[tuple[Path, int]]:
 
 
 def _is_asyncio(parameter: Any) -> bool:
-    # "asyncio", or with options of its own: ("asyncio", {"use_uvloop": True}).
+    # "asyncio", or with options: ("asyncio", {"use_uvloop": True}).
     return (parameter if isinstance(parameter, str) else parameter[0]) == "asyncio"
 
 

@@ -1,8 +1,7 @@
-"""No test runs for ever: after a minute it fails, and says where it stands and what the database waits for.
+"""The time limit of a test: at the limit the test fails, with the line where it stopped and its database activity.
 
-A minute is six times what guard `slow_test` lets pass by default; where that lets more pass, it is six times as much.
-`test_timeout_seconds` is another limit. The set-up and the
-tear-down of a test have as long. `alarm.py` says how they are ended, and `standstill.py` what is said.
+The limit is `test_timeout_seconds`; by default 6 times `slow_test_seconds`, and at least a minute. It applies to setup,
+call and teardown separately. See `alarm.py` for the interruption and `timeout_report.py` for the message.
 """
 
 from collections.abc import Iterator
@@ -27,19 +26,19 @@ def configure(config: pytest.Config) -> None:
 
 
 def limiting_phase(item: pytest.Item, phase: str) -> AbstractContextManager[None]:
-    """Limits the set-up, the call or the tear-down of a test; `phase` begins the message, such as "the set-up of "."""
+    """Limits a phase of a test; `phase` is the beginning of the message, such as "setup of "."""
     return item.config.stash[DEADLINE].of(item, phase)
 
 
 def pytest_fixture_post_finalizer(fixturedef: Any, request: pytest.FixtureRequest) -> None:
-    # The last of a test's own: what comes down now is of wider scope.
+    # The last fixture with function scope: the next ones have a wider scope.
     if fixturedef.argname == "_guarded":
         request.config.stash[DEADLINE].widen(1)
 
 
 @contextmanager
 def limiting_fixture(fixturedef: Any, config: pytest.Config) -> Iterator[None]:
-    """Limits what AnyIO takes for the fixture; one of wider scope has more time."""
+    """Limits a fixture before AnyIO wraps it; a fixture with a wider scope has more time."""
     deadline, function = config.stash[DEADLINE], fixturedef.func
     is_wider = fixturedef.scope != "function"
     fixturedef.func = deadline.limiting(function)
@@ -55,8 +54,8 @@ def limiting_fixture(fixturedef: Any, config: pytest.Config) -> Iterator[None]:
 
 @contextmanager
 def limiting_function(item: pytest.Function) -> Iterator[None]:
-    """Limits the test's own function, around which guard `leaked_task` then sees a failure."""
-    # Hypothesis runs many times what it holds; AnyIO puts its own there, and says what was there before.
+    """Limits the test function; guard `leaked_task` wraps the limited function, and so sees the failure."""
+    # Hypothesis calls `inner_test` for each example. AnyIO replaces it, and keeps the original function.
     holder = getattr(item.obj, "hypothesis", None)
     owner, name = (item, "obj") if holder is None else (holder, "inner_test")
     function = getattr(owner, name)
@@ -69,10 +68,10 @@ def limiting_function(item: pytest.Function) -> Iterator[None]:
 
 
 def report_timeout(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Say first why the phase of the test was ended, if it was."""
+    """Put the message of a timeout above other errors of the phase."""
     deadline = item.config.stash[DEADLINE]
     if (message := deadline.message) is not None:
         deadline.message = None
-        followed = report.longreprtext.replace(message, "").strip()
+        later_errors = report.longreprtext.replace(message, "").strip()
         report.outcome = "failed"
-        report.longrepr = "\n\n".join([message, *(["What followed from it:", followed] if followed else [])])
+        report.longrepr = "\n\n".join([message, *(["Later errors:", later_errors] if later_errors else [])])

@@ -1,7 +1,7 @@
-"""A connection that a test has left to an event loop which has ended: `asyncio.run` closes its loop, and no connection.
+"""Connections that a test leaks to a closed event loop: `asyncio.run` closes its loop, but not the connections.
 
-An engine that outlives the call keeps it in its pool, where the next use fails, and the one after the run warns. The
-test that made it is told so, and the connection is thrown away.
+An engine that outlives `asyncio.run` keeps such a connection in its pool, and its next use fails. So the test that
+created the connection fails, and the connection is discarded.
 """
 
 import asyncio
@@ -24,51 +24,51 @@ from ..guards.base import FIRED
 
 
 @dataclass(frozen=True)
-class Made:
-    """Where a connection was made, in the project, and on which loop."""
+class Origin:
+    """The event loop of a connection, and the line of the project that created it."""
 
     loop: asyncio.AbstractEventLoop
     place: str | None
 
 
-MADE: WeakKeyDictionary[ConnectionPoolEntry, Made] = WeakKeyDictionary()
+ORIGINS: WeakKeyDictionary[ConnectionPoolEntry, Origin] = WeakKeyDictionary()
 
 
 def configure(config: pytest.Config) -> None:
     def connected(connection: object, entry: ConnectionPoolEntry) -> None:
-        # Others serve several loops in turn: aiosqlite has a thread, psycopg nothing that a loop would own.
+        # Other drivers' connections do not belong to a loop: aiosqlite has a thread, psycopg keeps no loop.
         if type(connection).__module__ == asyncpg.__name__:
-            MADE[entry] = Made(asyncio.get_running_loop(), place_of_call(config.rootpath))
+            ORIGINS[entry] = Origin(asyncio.get_running_loop(), place_of_call(config.rootpath))
 
     event.listen(Pool, "connect", connected)
     config.add_cleanup(partial(event.remove, Pool, "connect", connected))
 
 
-# Before the fixtures of the test end: some of them empty all pools.
+# Before the teardown of fixtures: some of them empty all pools.
 @contextmanager
 def watching(item: pytest.Item) -> Iterator[None]:
-    """Fails a test that has left a connection to an event loop which has ended."""
+    """Fails a test that has leaked a connection to a closed event loop."""
     try:
         yield
     finally:
-        ended = [(entry, made) for entry, made in list(MADE.items()) if made.loop.is_closed()]
-        if left := [made.place or "a library" for entry, made in ended if _throw_away(entry)]:
+        closed = [(entry, origin) for entry, origin in list(ORIGINS.items()) if origin.loop.is_closed()]
+        if leaked := [origin.place or "a library" for entry, origin in closed if _discard(entry)]:
             item.stash.setdefault(FIRED, []).append(
-                "a connection was left to an event loop that has ended, that of asyncio.run():\n"
-                + "".join(f"  {place}\n" for place in dict.fromkeys(left))
-                + "Let what asyncio.run() runs make an engine of its own and end with `await engine.dispose()`; or, in "
-                "an async test, await it instead."
+                "a database connection was still open when asyncio.run() closed its event loop:\n"
+                + "".join(f"  {place}\n" for place in dict.fromkeys(leaked))
+                + "In an async test, await the coroutine instead of passing it to asyncio.run(). Otherwise create the "
+                "engine inside of the coroutine, and end the coroutine with `await engine.dispose()`."
             )
 
 
-def _throw_away(entry: ConnectionPoolEntry) -> bool:
-    """Whether there was a connection still."""
-    del MADE[entry]
+def _discard(entry: ConnectionPoolEntry) -> bool:
+    """Discard a connection; False if it was closed before."""
+    del ORIGINS[entry]
     found: Any = entry
     if found.dbapi_connection is None:
         return False
     with warnings.catch_warnings():
-        # Only its loop could close it in order: without it, the socket is closed when nobody has the connection.
+        # Only its loop could close it properly; without the loop, garbage collection closes the socket.
         warnings.simplefilter("ignore")
         found.dbapi_connection = None
         gc.collect()

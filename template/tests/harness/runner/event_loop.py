@@ -1,7 +1,7 @@
-"""One event loop for everything: fixtures of every scope, tests, and the application between them.
+"""One event loop for the whole run: fixtures of every scope, tests and the application.
 
-AnyIO's plugin owns the loop. It closes the loop as soon as no async fixture or test holds it, so a session fixture
-holds it until the run ends; engines, pools and the application's own tasks can then live as long as the run.
+AnyIO's plugin owns the loop and closes it when no async fixture or test uses it. A session fixture uses it until the
+run ends, so that engines, pools and the application's tasks can live as long.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from ..connections.redirect import Redirect
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The event loop's library: asyncio, the one that asyncpg supports."""
+    """The event loop's library: asyncio, since asyncpg supports no other."""
     return "asyncio"
 
 
 @pytest.fixture(scope="session")
 async def _event_loop_held(anyio_backend: str, _redirect: Redirect) -> AsyncIterator[None]:
-    """Keeps the loop open for the whole run; every session-scoped async fixture of the harness asks for it."""
+    """Keeps the loop open for the whole run; every session-scoped async fixture of the harness requests it."""
     _redirect.shared.loop = asyncio.get_running_loop()
-    # A generator: AnyIO gives back the loop when a fixture that returns is done, and with one that yields at its end.
+    # A generator: AnyIO releases the loop when a fixture returns, or at the teardown of a fixture that yields.
     yield  # noqa: PT022

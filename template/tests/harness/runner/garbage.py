@@ -1,9 +1,8 @@
-"""What is loaded before the first test stays to the end, so the garbage collector need not go through it again.
+"""Garbage collection: objects that exist before the first test are frozen, and each test's garbage is collected once.
 
-An application and its libraries are 150,000 objects. Looking at all of them over and over took a sixth of the time of a
-suite of 137 tests. What a test makes is looked through once, when it ends. So a file, a socket or a coroutine that it
-leaves in a reference cycle is reported by that test if it has passed, and never by a later one in which the collector
-happens to run. It takes 0.1 ms for a test with a database, and 0.03 ms for another.
+An application and its libraries are 150,000 objects; collecting them again and again took a sixth of the time of a
+suite of 137 tests. The collection after each test takes 0.1 ms with a database and 0.03 ms without. A file, socket or
+coroutine in a reference cycle is thereby reported by the test that leaked it, if it passed, and not by a later test.
 """
 
 import gc
@@ -20,18 +19,18 @@ IS_COLLECTED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    # What importing has left behind, and not closed, is still to be reported.
+    # Resources that imports have leaked are still reported.
     gc.collect()
     gc.freeze()
 
 
 @contextmanager
 def collecting_after_teardown(item: pytest.Item) -> Iterator[None]:
-    """To be the outermost: plugins of pytest's own keep tracebacks, and so a test's variables, as long as it lasts."""
+    """Must be the outermost wrapper: plugins of pytest keep tracebacks, and a test's variables, during the teardown."""
     has_passed, is_enabled = item.stash.get(OUTCOME, "") == "passed", gc.isenabled()
     if not has_passed:
-        # What a test has left open that failed, or was skipped, mostly follows from that. pytest reports it in the
-        # tear-down if the collector happens to run before: so it runs here, and not again until the end.
+        # Leaks of a failed or skipped test mostly follow from its outcome. pytest would report them if the collector
+        # ran during the teardown: so it runs here, and is disabled until the end.
         with suppress(Exception):
             _collect(item)
         gc.disable()
@@ -47,19 +46,19 @@ def collecting_after_teardown(item: pytest.Item) -> Iterator[None]:
 
 @contextmanager
 def collecting_after_errors(item: pytest.Item) -> Iterator[None]:
-    """What a test has left of which an error in the tear-down kept hold until it was reported."""
+    """Collects the garbage that an error in the teardown has referenced until it was reported."""
     try:
         yield
     finally:
-        # An error of its tear-down has kept what it has left, and is reported by now.
+        # The teardown failed before the collection; its error is reported now.
         if IS_COLLECTED not in item.stash:
             with suppress(Exception):
                 _collect(item)
 
 
 def _collect(item: pytest.Item) -> None:
-    """Let go of what the test has left; raises what `filterwarnings` says is an error."""
-    # A test that failed is kept here for a debugger, until the next one runs.
+    """Collect the test's garbage; raises the warnings that `filterwarnings` turns into errors."""
+    # These keep the last failed test for a debugger, until the next failure.
     for name in ("last_exc", "last_type", "last_value", "last_traceback"):
         vars(sys).pop(name, None)
     gc.collect()

@@ -1,10 +1,10 @@
-"""Errors as Stripe's API answers them: https://docs.stripe.com/api/errors."""
+"""Errors in the format of Stripe's API: https://docs.stripe.com/api/errors."""
 
 from typing import Any
 
 import httpx
 
-# What is wrong with a card by a code of its own. All else is its issuer's reason for "card_declined".
+# Error codes of a card. Any other reason is the decline code of "card_declined".
 # https://docs.stripe.com/error-codes, https://docs.stripe.com/declines/codes
 CARD_CODES = {
     "authentication_required",
@@ -23,7 +23,7 @@ CARD_CODES = {
 
 
 def card_error(reason: str) -> dict[str, Any]:
-    """The fields of the error for a card that is refused, by its code or its issuer's reason."""
+    """The fields of the error of a declined card, by its error code or decline code."""
     fields = {"type": "card_error", "message": "Your card was declined."}
     if reason in CARD_CODES:
         return {**fields, "code": reason}
@@ -32,7 +32,7 @@ def card_error(reason: str) -> dict[str, Any]:
 
 
 def error(status: int, type: str, message: str, **more: Any) -> httpx.Response:
-    """An error with this status; `more` are other fields of it, such as its code."""
-    # Stripe-Should-Retry: no attempt of the SDK's own, whatever the application has set.
+    """An error response; `more` are other fields of the error, such as its code."""
+    # Stripe-Should-Retry: the SDK does not retry, whatever its settings.
     headers = {"Stripe-Should-Retry": "false"}
     return httpx.Response(status, headers=headers, json={"error": {"type": type, "message": message, **more}})

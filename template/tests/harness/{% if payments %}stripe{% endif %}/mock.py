@@ -1,8 +1,8 @@
-"""Stripe without Stripe: its API as far as PaymentIntents go, below the client that the application uses.
+"""A mock of Stripe's API for PaymentIntents, below the client that the application uses.
 
-The mock answers as the API does, failures included, and holds on to what was asked. It stands at the transport, so
-the SDK's own serialization, retries and errors are the real ones. It makes PaymentIntents (`POST /v1/payment_intents`);
-what else a test needs of Stripe, it stubs. A request to any other address than Stripe's is refused.
+The mock responds as the API does, failures included, and records the requests. It replaces the transport, so that the
+SDK's serialization, retries and errors are real. It creates PaymentIntents (`POST /v1/payment_intents`); a test stubs
+other responses. Requests to other hosts are refused.
 """
 
 import hashlib
@@ -20,31 +20,31 @@ from .errors import card_error, error
 
 PAYMENT_INTENTS = ("POST", "/v1/payment_intents")
 
-# What a test looks at, or has made, that means to say something of Stripe even if nobody asks it.
-TELLING = {"calls", "charges", "body", "idempotency_key", "meanwhile", "event", "sign"}
+# A test that uses one of these uses the mock, even if Stripe is not called.
+INSPECTING = {"calls", "charges", "body", "idempotency_key", "meanwhile", "event", "sign"}
 
-# In place of the SDK's own keys, which are new ones for each request.
+# The prefix of keys that the SDK generates for each request.
 GENERATED = "generated-by-the-sdk-"
 
 
 @dataclass
 class MockStripe:
-    """What Stripe was asked, and what it answers next.
+    """The requests to Stripe, and its next responses.
 
     Attributes:
         calls: every request that reached the mock, in order.
-        charges: the PaymentIntents that were made, by idempotency key, as Stripe's API shows them.
-        meanwhile: called while Stripe is being asked, to see what the application holds on to.
-        unmocked: the requests that the mock does not know, such as "POST /v1/customers".
-        keyless: how many charges came without an idempotency key of the application's own.
-        is_used: whether Stripe was asked, or the test has said something of it.
+        charges: the created PaymentIntents, by idempotency key, in the format of Stripe's API.
+        meanwhile: called during each request, e.g. to check which resources the application holds.
+        unhandled: the requests without a response, such as "POST /v1/customers".
+        missing_keys: the number of charges without an idempotency key of the application.
+        is_used: whether Stripe was called, or the test has inspected the mock.
     """
 
     calls: list[httpx.Request] = field(default_factory=list)
     charges: dict[str, dict[str, Any]] = field(default_factory=dict)
     meanwhile: Callable[[], object] | None = None
-    unmocked: list[str] = field(default_factory=list)
-    keyless: int = 0
+    unhandled: list[str] = field(default_factory=list)
+    missing_keys: int = 0
     is_used: bool = False
     _status: str | None = None
     _failure: httpx.Response | Exception | dict[str, Any] | None = None
@@ -53,13 +53,13 @@ class MockStripe:
     _results: dict[str, tuple[dict[str, str], httpx.Response]] = field(default_factory=dict)
 
     def __getattribute__(self, name: str) -> Any:
-        if name in TELLING:
+        if name in INSPECTING:
             self.is_used = True
         return super().__getattribute__(name)
 
     @property
     def body(self) -> dict[str, str]:
-        """The fields of the last request, nested ones as Stripe spells them: `metadata[user_id]`."""
+        """The fields of the last request; nested fields are named as in `metadata[user_id]`."""
         return dict(parse_qsl(self.calls[-1].content.decode()))
 
     @property
@@ -69,20 +69,20 @@ class MockStripe:
         return key
 
     def stub(self, method: str, path: str, json: Any, *, status: int = 200) -> None:
-        """From now on, this is the answer to another request than for a charge, such as "POST", "/v1/customers"."""
+        """From now on, respond to this request, such as "POST", "/v1/customers"."""
         self._stubs[method, path] = status, json
 
     def declines(self, code: str = "card_declined") -> None:
-        """From now on, the card is refused: 402, for this reason.
+        """From now on, the card is declined: 402.
 
         Args:
-            code: an issuer's reason, such as "insufficient_funds", which Stripe sends as the `decline_code` of
-                "card_declined"; or a code of its own, such as "expired_card".
+            code: a decline code, such as "insufficient_funds", which Stripe sends as the `decline_code` of
+                "card_declined"; or an error code, such as "expired_card".
         """
         self._failure = card_error(code)
 
     def refuses(self, code: str = "resource_missing") -> None:
-        """From now on, something is wrong with what is asked, such as a payment method that does not exist: 400."""
+        """From now on, the request is invalid, e.g. a payment method that does not exist: 400."""
         self._fail(400, "invalid_request_error", "No such PaymentMethod.", code=code)
 
     def rate_limits(self) -> None:
@@ -90,27 +90,27 @@ class MockStripe:
         self._fail(429, "invalid_request_error", "Too many requests.", code="rate_limit")
 
     def is_busy(self) -> None:
-        """From now on, another request with the same key is still at work: 409."""
+        """From now on, another request with the same key is in progress: 409."""
         self._fail(409, "idempotency_error", "There is another in-progress request.", code="idempotency_key_in_use")
 
     def is_broken(self) -> None:
-        """From now on, Stripe answers with an error of its own: 500."""
+        """From now on, Stripe has an internal error: 500."""
         self._fail(500, "api_error", "An error occurred.")
 
     def is_down(self) -> None:
-        """From now on, nobody answers at Stripe's address."""
+        """From now on, connections to Stripe fail."""
         self._failure = httpx.ConnectError("connection refused")
 
     def is_slow(self) -> None:
-        """From now on, charges are made, and their answers come too late to be heard."""
+        """From now on, charges are created, but their responses time out."""
         self._failure = httpx.ReadTimeout("timed out")
 
     def answers(self, status: str) -> None:
-        """From now on, charges have this status instead of the usual one, such as "processing"."""
+        """From now on, new charges have this status, such as "processing"."""
         self._status = status
 
     def works(self) -> None:
-        """From now on, all is well again. A key that has its result keeps it."""
+        """From now on, requests succeed. A key with a result keeps its result."""
         self._status, self._failure = None, None
 
     def event(self, type: str, charge: dict[str, Any], *, id: str = "evt_1") -> bytes:
@@ -119,46 +119,46 @@ class MockStripe:
         return json.dumps(event).encode()
 
     def sign(self, payload: bytes, secret: str, *, seconds_ago: int = 0) -> dict[str, str]:
-        """The header with which Stripe would send these bytes. https://docs.stripe.com/webhooks#verify-manually"""
+        """The signature header for these bytes: https://docs.stripe.com/webhooks#verify-manually."""
         timestamp = int(time.time()) - seconds_ago
         signature = hmac.new(secret.encode(), f"{timestamp}.".encode() + payload, hashlib.sha256).hexdigest()
         return {"Stripe-Signature": f"t={timestamp},v1={signature}"}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request, as https://docs.stripe.com/api/payment_intents/create says."""
+        """The response to a request: https://docs.stripe.com/api/payment_intents/create."""
         self.calls.append(request)
         if self.meanwhile is not None:
             self.meanwhile()
         if isinstance(self._failure, httpx.ConnectError):
             raise self._failure
-        asked = (request.method, request.url.path)
-        if asked in self._stubs:
-            status, json = self._stubs[asked]
+        endpoint = (request.method, request.url.path)
+        if endpoint in self._stubs:
+            status, json = self._stubs[endpoint]
             response = httpx.Response(status, json=json)
-        elif asked == PAYMENT_INTENTS:
+        elif endpoint == PAYMENT_INTENTS:
             response = self._result(request)
         else:
-            self.unmocked.append(" ".join(asked))
+            self.unhandled.append(" ".join(endpoint))
             response = error(404, "invalid_request_error", "Unrecognized request URL.")
         if isinstance(self._failure, httpx.ReadTimeout):
             raise self._failure
         return response
 
     def _result(self, request: httpx.Request) -> httpx.Response:
-        """The first result of the request's key, if it has one: https://docs.stripe.com/api/idempotent_requests."""
+        """The response for the request's key, the same in a retry: https://docs.stripe.com/api/idempotent_requests."""
         failure = self._failure if isinstance(self._failure, httpx.Response) else None
-        # Before Stripe looks at what a key has brought.
+        # Stripe checks these before the idempotency key.
         if failure is not None and failure.status_code in (409, 429):
             return failure
         body = self.body
         key = request.headers.get("Idempotency-Key") or f"{GENERATED}{len(self.calls)}"
         if key.startswith(GENERATED) and body.get("confirm") == "true":
-            self.keyless += 1
+            self.missing_keys += 1
         if key in self._results:
             first_body, result = self._results[key]
             message = "Keys for idempotent requests can only be used with the same parameters."
             return result if body == first_body else error(400, "idempotency_error", message)
-        # What is wrong with the parameters is found before anything is done, and not kept.
+        # Validation errors are not cached for the key.
         if failure is not None and failure.status_code == 400:
             return failure
         result = self._charge(key, body) if failure is None else failure

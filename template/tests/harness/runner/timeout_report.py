@@ -1,4 +1,4 @@
-"""Where a test stands that does not end: in the project's code, in its requests, and in the database."""
+"""The message of a timeout: where the test stopped, its unfinished requests and tasks, and its database activity."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from ..core.source_lines import is_of_project, place_of_call
 from ..database.server import USED
 from ..database.statements import shortened
 
-# Of each connection that works or waits: its statement, and the state and the last statement of whoever it waits for.
+# The statement of each active connection; if it waits for a lock, the state and the last statement of the holder.
 ACTIVITY = """
 SELECT busy.query, holder.state, holder.query
 FROM pg_stat_activity AS busy
@@ -25,48 +25,48 @@ LEFT JOIN pg_stat_activity AS holder ON holder.pid = ANY (pg_blocking_pids(busy.
 WHERE busy.datname = %s AND busy.state = 'active'
 """
 
-# What a statement was given as text may be a secret.
+# Literals are removed, since they may be secrets.
 LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.S)
 
 
 ENDLESS = (
-    " Its answer has begun, and does not end. What has no end is read by "
+    " The response has begun but does not end. Read an endless response with "
     '`async with client.stream("GET", …) as response:`.'
 )
 
 
-def report_of(
+def timeout_message(
     item: pytest.Item,
     phase: str,
     seconds: float,
     awaited: object,
-    started: Iterable[asyncio.Task[Any]],
+    tasks: Iterable[asyncio.Task[Any]],
     *,
     is_awaiting: bool,
 ) -> str:
-    """What to say of a test that is ended now.
+    """The message for a test that has reached its time limit.
 
     Args:
-        phase: of the test, such as "the set-up of "; "" is the test itself.
-        seconds: that it had.
-        awaited: the coroutine or the generator of the test, or of the fixture, if it is async.
-        started: the tasks that it has started.
-        is_awaiting: whether the event loop waits, and no code blocks it.
+        phase: of the test, such as "setup of "; "" for the test function.
+        seconds: the limit.
+        awaited: the coroutine or the generator of the test or the fixture, if it is async.
+        tasks: the tasks that the test has started.
+        is_awaiting: whether the event loop waits; if not, code blocks it.
     """
     root = item.config.rootpath
-    lines = [f"{phase}{item.name} has not ended after {seconds:g} s, and was ended."]
+    lines = [f"{phase}{item.name} timed out after {seconds:g} s."]
     places = [_innermost(awaited, root), place_of_call(root)]
     if place := next(filter(None, places if is_awaiting else reversed(places)), None):
-        lines.append(f"It stands at {place}.")
+        lines.append(f"Stopped at {place}.")
     for request in UNDER_WAY:
-        lines.append(f"Under way: {request}{_at(request.task, root)}.{ENDLESS if request.status else ''}")
+        lines.append(f"Unfinished request: {request}{_at(request.task, root)}.{ENDLESS if request.status else ''}")
     requests = {request.task for request in UNDER_WAY}
-    for task in started:
+    for task in tasks:
         if not task.done() and task not in requests and (where := _at(task, root)):
-            lines.append(f"Under way: task {task.get_name()}{where}.")
+            lines.append(f"Unfinished task: {task.get_name()}{where}.")
     lines += _database(item.config)
     lines.append(
-        "If it needs more time: test_timeout_seconds = 300 under [tool.savepoint] of pyproject.toml; 0: no limit."
+        "Change the limit: test_timeout_seconds = 300 under [tool.savepoint] in pyproject.toml; 0 is no limit."
     )
     return "\n".join(lines)
 
@@ -77,7 +77,7 @@ def _at(task: asyncio.Task[Any] | None, root: Path) -> str:
 
 
 def _innermost(awaited: object, root: Path) -> str | None:
-    """The last line of the project's own that waits, for what stands below it."""
+    """The innermost line of the project's own code in a chain of awaits."""
     place = None
     for frame in _frames(awaited):
         path = Path(frame.f_code.co_filename)
@@ -87,7 +87,7 @@ def _innermost(awaited: object, root: Path) -> str | None:
 
 
 def _frames(awaited: object) -> Iterator[Any]:
-    # A coroutine, an async generator or a generator, and what each of them awaits.
+    # Of a coroutine, an async generator or a generator, and of the object that each of them awaits.
     while awaited is not None:
         kind = next((kind for kind in ("cr", "ag", "gi") if hasattr(awaited, f"{kind}_frame")), None)
         if kind is None:
@@ -109,13 +109,13 @@ def _database(config: pytest.Config) -> list[str]:
         with config.stash[NETWORK_ACCESS].unchecked(), server.connect() as connection:
             found = connection.execute(ACTIVITY, [database.database]).fetchall()
     except (psycopg.Error, OSError) as error:
-        return [f"The database does not say what it waits for: {' '.join(str(error).split())}"]
+        return [f"Database activity: unknown, {' '.join(str(error).split())}"]
     lines = []
     for query, state, holder in found:
-        waits = (
-            "" if holder is None else f"\n  waits for a lock of a connection that is {state} after: {_shown(holder)}"
-        )
-        lines.append(f"In the database: {_shown(query)}{waits}")
+        waits = ""
+        if holder is not None:
+            waits = f'\n  waits for a lock held by a connection in state "{state}" after: {_shown(holder)}'
+        lines.append(f"Database activity: {_shown(query)}{waits}")
     return lines
 
 
