@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries
-from harness.postgres.clusters import FORMAT, MOST, Clusters, Schema
+from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache, Schema
 
 from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample
@@ -199,11 +199,11 @@ def test_what_is_old_half_written_or_too_much_goes(
     found = binaries.find(18)
 
     def write(digest: str) -> Path:
-        clusters = Clusters(Schema(digest, lambda server: False, is_new=False), found)
+        clusters = ClusterCache(Schema(digest, lambda server: False, rebuild=False), found)
         clusters.write(data)
         return clusters.entry
 
-    old, *others = [write(f"{number}") for number in range(MOST)]
+    old, *others = [write(f"{number}") for number in range(MAX_ENTRIES)]
     for age, entry in enumerate(reversed(others)):
         os.utime(entry, (time.time() - age, time.time() - age))
     os.utime(old, (0, 0))
@@ -211,4 +211,4 @@ def test_what_is_old_half_written_or_too_much_goes(
 
     newest = [write("new"), write("newer")]
 
-    assert set(entries(cache)) == {*newest, *others[2 - MOST :]}
+    assert set(entries(cache)) == {*newest, *others[2 - MAX_ENTRIES :]}

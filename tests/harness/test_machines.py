@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from harness.postgres import run_folder
 from harness.postgres.binaries import Binaries
-from harness.postgres.clusters import Clusters, Schema
+from harness.postgres.clusters import ClusterCache, Schema
 
 from tests.environment import UV, synced
 from tests.harness.namespace import run_apart
@@ -79,7 +79,7 @@ def test_a_user_whom_the_machine_does_not_know(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     (tmp_path / "postgres").touch()
 
-    kept = Clusters(Schema("digest", lambda server: True, is_new=False), Binaries(tmp_path, "18.6"))
+    kept = ClusterCache(Schema("digest", lambda server: True, rebuild=False), Binaries(tmp_path, "18.6"))
 
     assert not kept.copy_to(tmp_path, None)
     kept.write(tmp_path)

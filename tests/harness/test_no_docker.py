@@ -63,7 +63,7 @@ def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.Monke
 
 def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It accepts connections, and says nothing."""
-    monkeypatch.setattr(docker, "PATIENCE", 0.1)
+    monkeypatch.setattr(docker, "REQUEST_TIMEOUT", 0.1)
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(tmp_path / "docker.sock"))
         engine.listen()

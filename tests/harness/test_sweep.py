@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from harness.database.databases import Databases
-from harness.database.ownership import MARK, NotOursError
+from harness.database.databases import WorkerDatabases
+from harness.database.ownership import MARK, NotOwnedError
 from harness.postgres.server import Server
 from psycopg import sql
 
@@ -53,7 +53,7 @@ def run(server: Server, statement: str, *names: str) -> None:
 @pytest.fixture
 def own(server: Server) -> Iterator[Server]:
     """The server, as one that outlives the run; afterwards none of these tests' databases is there."""
-    yield replace(server, rung="url")
+    yield replace(server, source="url")
     for name in names(server):
         run(server, "DROP DATABASE {} WITH (FORCE)", name)
 
@@ -65,12 +65,12 @@ def others(own: Server) -> Server:
 
 
 @pytest.fixture
-def begin(own: Server) -> Iterator[Callable[[Server, str], Databases]]:
+def begin(own: Server) -> Iterator[Callable[[Server, str], WorkerDatabases]]:
     """Begins runs: `end(begin(server, "0123abcd_gw0"))` leaves them as `kill -9` does."""
-    begun: list[Databases] = []
+    begun: list[WorkerDatabases] = []
 
-    def begin(server: Server, owner: str) -> Databases:
-        begun.append(Databases(server, owner))
+    def begin(server: Server, owner: str) -> WorkerDatabases:
+        begun.append(WorkerDatabases(server, owner))
         return begun[-1]
 
     yield begin
@@ -79,10 +79,10 @@ def begin(own: Server) -> Iterator[Callable[[Server, str], Databases]]:
             databases.close()
 
 
-Begin = Callable[[Server, str], Databases]
+Begin = Callable[[Server, str], WorkerDatabases]
 
 
-def end(databases: Databases) -> None:
+def end(databases: WorkerDatabases) -> None:
     databases._maintenance.close()
 
 
@@ -154,7 +154,7 @@ def test_a_template_database_of_somebody_else_is_neither_used_nor_dropped(own: S
     run(own, "CREATE DATABASE {} IS_TEMPLATE true", name)
 
     with (
-        pytest.raises(NotOursError, match=f'"{name}" is not used: no comment marks it as the harness'),
+        pytest.raises(NotOwnedError, match=f'"{name}" is not used: no comment marks it as the harness'),
         begin(own, "aaaaaaaa_main").template(name),
     ):
         pass
@@ -172,7 +172,7 @@ def test_a_template_database_has_its_mark_before_its_name(own: Server, begin: Be
         raise KeyboardInterrupt
 
     assert found is not None
-    assert found.why_not_ours is None
+    assert found.not_owned_reason is None
     assert databases._maintenance.find(name) is None
 
 

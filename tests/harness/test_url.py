@@ -4,8 +4,8 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from harness.database.databases import Databases
-from harness.database.ownership import MARK, OF_RUN, last_used
+from harness.database.databases import WorkerDatabases
+from harness.database.ownership import MARK, RUN_COMMENT, last_used
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
@@ -178,7 +178,7 @@ def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Ser
     sample.write("tests/test_a.py", A_TEST)
     with server.connect() as connection:
         connection.execute("CREATE DATABASE savepoint_template_0123456789abcdef")
-        connection.execute(f"COMMENT ON DATABASE savepoint_template_0123456789abcdef IS '{OF_RUN}'".encode())
+        connection.execute(f"COMMENT ON DATABASE savepoint_template_0123456789abcdef IS '{RUN_COMMENT}'".encode())
 
     outcome = sample.pytest(TEST_DATABASE_URL=url)
 
@@ -189,10 +189,10 @@ def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Ser
 
 
 def test_a_worker_drops_what_is_its_own(server: Server) -> None:
-    first, tenth = Databases(server, "0123abcd_gw1"), Databases(server, "0123abcd_gw10")
+    first, tenth = WorkerDatabases(server, "0123abcd_gw1"), WorkerDatabases(server, "0123abcd_gw10")
     tenth.create_empty()
     # As on a server that outlives the run.
-    first.server = replace(server, rung="url")
+    first.server = replace(server, source="url")
 
     first.create_empty()
     first.close()

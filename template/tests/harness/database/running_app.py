@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from ..app.lifespan import LifespanError, RunningApp
 from ..connections.redirect import Redirect
 from ..core.run import stop_run
-from .databases import Databases, WorkerDatabase
+from .databases import WorkerDatabase, WorkerDatabases
 from .seed_data import hand_on
 
 
@@ -20,7 +20,7 @@ async def running_app(
     _connection_held: None,
     app: FastAPI,
     _worker_database: WorkerDatabase,
-    _databases: Databases,
+    _databases: WorkerDatabases,
     _redirect: Redirect,
     pytestconfig: pytest.Config,
 ) -> AsyncIterator[RunningApp]:

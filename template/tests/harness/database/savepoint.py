@@ -21,7 +21,7 @@ from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
 from ..transaction.engine_events import take_back
 from ..transaction.refusals import ENDED
-from .databases import Databases, WorkerDatabase
+from .databases import WorkerDatabase, WorkerDatabases
 
 # Where the connections of a test lead to.
 TEST_URL = pytest.StashKey[URL]()
@@ -46,7 +46,7 @@ async def _savepoint(
     anyio_backend: str,
     _connection_held: None,
     _worker_database: WorkerDatabase,
-    _databases: Databases,
+    _databases: WorkerDatabases,
     _redirect: Redirect,
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[None]:
