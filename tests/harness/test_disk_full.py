@@ -61,8 +61,8 @@ def test_too_small_for_a_server(sample: Sample, disk: Path, workers: str) -> Non
     outcome = run(sample, disk, "20m", "-n", workers)
 
     assert outcome.code == 1 if workers == "0" else outcome.code != 0
-    said = f"{disk} has 21 MB free, and a server takes 80 at least; TMPDIR may name a folder with more"
-    assert f"  local binaries: {said}\n" in outcome.error
+    reason = f"{disk} has 21 MB free, and a server needs at least 80 MB. Set TMPDIR to a folder with more space"
+    assert f"  local binaries: {reason}\n" in outcome.error
     assert "ERROR" not in outcome.output, outcome.output
 
 
@@ -70,4 +70,4 @@ def test_filled_by_a_test(sample: Sample, disk: Path) -> None:
     outcome = run(sample, disk, "170m", "-p", "no:randomly")
 
     assert "1 failed, 100 passed" in outcome.output, outcome.output
-    assert f"postgres: no space is left in {disk} for the databases of the tests" in outcome.error
+    assert f"postgres: no space left in {disk} for the test databases" in outcome.error

@@ -100,7 +100,7 @@ def test_a_container_that_ends_by_itself(in_docker: Sample, engine: str, tmp_pat
     outcome = in_docker.pytest("-o", "savepoint_postgres_version=98", **prefix)
     docker(engine, "image", "rm", "ending/postgres:98")
 
-    assert ": the server in the container does not answer; it said: no room\n" in outcome.error
+    assert ": the server in the container does not answer; last log line: no room\n" in outcome.error
     assert len(outcome.error.splitlines()) == 6
 
 
@@ -112,4 +112,4 @@ def test_a_container_that_is_removed_under_a_test(in_docker: Sample) -> None:
     outcome = in_docker.pytest()
 
     assert outcome.output.count("FAILED ") == 1, outcome.output
-    assert "postgres: the server is gone: " in outcome.error
+    assert "postgres: the server has stopped: " in outcome.error

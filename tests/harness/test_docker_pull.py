@@ -51,7 +51,7 @@ def test_it_is_announced_to_whoever_waits(
         subprocess.run(command, cwd=in_docker.folder, env=env, stdout=file, stderr=file, check=False)
 
     assert "4 passed" in output.read_text(), output.read_text()
-    announcement = f"\npostgres: pulling {prefix}{IMAGE}, this once\n"
+    announcement = f"\npostgres: pulling {prefix}{IMAGE} (first run only)\n"
     assert seen[0].count(announcement) == output.read_text().count(announcement) == 1
 
 
@@ -62,9 +62,9 @@ def test_no_registry(in_docker: Sample, engine: str, workers: str) -> None:
     outcome = in_docker.pytest("-n", workers, **{PREFIX: "127.0.0.1:1/"})
 
     before, _, _ = outcome.output.partition("the run cannot go on")
-    assert f"\npostgres: pulling 127.0.0.1:1/{IMAGE}, this once\n" in before, outcome.output
-    reason = f"  Docker: 127.0.0.1:1/{IMAGE} at {engine}: it cannot be pulled: "
-    assert f"no server of PostgreSQL {MAJOR}. Tried:\n{reason}" in outcome.error
+    assert f"\npostgres: pulling 127.0.0.1:1/{IMAGE} (first run only)\n" in before, outcome.output
+    reason = f"  Docker: 127.0.0.1:1/{IMAGE} at {engine}: pull failed: "
+    assert f"no PostgreSQL {MAJOR} server found. Tried:\n{reason}" in outcome.error
     assert "connection refused\n" in outcome.error
     assert len(outcome.error.splitlines()) == 6
     assert "ERROR" not in outcome.output
@@ -78,7 +78,7 @@ def test_a_pull_that_fails_halfway(in_docker: Sample, engine: str, registry: Reg
 
     outcome = in_docker.pytest(**{PREFIX: prefix})
 
-    assert f"  Docker: {prefix}{IMAGE} at {engine}: it cannot be pulled: " in outcome.error
+    assert f"  Docker: {prefix}{IMAGE} at {engine}: pull failed: " in outcome.error
     # The engine's own words, which differ by its version, and not that the image is absent afterwards.
     assert "blob" in outcome.error
 

@@ -32,7 +32,9 @@ def test_no_engine(sample: Sample) -> None:
 
     outcome = sample.pytest("--postgres", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
 
-    assert "no server of PostgreSQL 18. Tried:\n  Docker: no daemon at unix:///nowhere/docker.sock\n" in outcome.error
+    assert (
+        "no PostgreSQL 18 server found. Tried:\n  Docker: no daemon at unix:///nowhere/docker.sock\n" in outcome.error
+    )
     assert "ERROR" not in outcome.output
 
 
@@ -41,9 +43,8 @@ def test_an_engine_and_no_testcontainers(sample: Sample, listening: str) -> None
 
     outcome = sample.pytest("--postgres", "docker", DOCKER_HOST=listening)
 
-    assert f"  Docker: there is a daemon at {listening}; it takes `uv run --group docker pytest` to use it\n" in (
-        outcome.error
-    )
+    reason = f"found a daemon at {listening}, but testcontainers is not installed"
+    assert f"  Docker: {reason}. Run `uv run --group docker pytest`\n" in outcome.error
 
 
 def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,9 @@ def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.Monke
         # Nothing is forbidden to root: be somebody else for a moment.
         os.seteuid(65534)
     try:
-        with pytest.raises(NoServerError, match=r"no permission to use .*; is this user in the group `docker`"):
+        with pytest.raises(
+            NoServerError, match=r"^permission denied for unix://.*\. Add this user to the group `docker`$"
+        ):
             docker._daemon()
     finally:
         if is_root:
@@ -77,6 +80,6 @@ def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "somewhere")
 
     with pytest.raises(
-        NoServerError, match=r"^DOCKER_HOST=somewhere is no address such as unix:///var/run/docker.sock$"
+        NoServerError, match=r"^DOCKER_HOST=somewhere is not a valid address\. Example: unix:///var/run/docker.sock$"
     ):
         docker._daemon()

@@ -37,11 +37,11 @@ def test_no_postgresql_at_all(tested: Sample, workers: str) -> None:
     )
 
     assert outcome.code != 0
-    assert outcome.output.count("no server of PostgreSQL 42") == 1
+    assert outcome.output.count("no PostgreSQL 42 server found") == 1
     assert "TEST_DATABASE_URL is not set" in outcome.error
     assert "local binaries: found" in outcome.error
     assert "Docker: no daemon at unix:///nowhere/docker.sock" in outcome.error
-    assert "Any of these helps:" in outcome.error
+    assert "Do one of the following:" in outcome.error
     assert len(outcome.error.splitlines()) <= 15
     assert "Traceback" not in outcome.output
 
@@ -58,7 +58,9 @@ def test_binaries_that_are_named_and_not_there(tested: Sample, tmp_path: Path) -
     outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
 
     assert outcome.code != 0
-    assert outcome.error == f"postgres: POSTGRES_BIN={tmp_path} does not hold `postgres` and `initdb` that run."
+    assert (
+        outcome.error == f"postgres: POSTGRES_BIN={tmp_path} does not contain working `postgres` and `initdb` binaries."
+    )
 
 
 def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
     outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
 
     assert outcome.code != 0
-    assert "is PostgreSQL 9.6.24, and this project is on 18" in outcome.error
+    assert "is PostgreSQL 9.6.24, but postgres_version in pyproject.toml is 18." in outcome.error
     assert len(outcome.error.splitlines()) == 1
 
 
@@ -81,7 +83,7 @@ def test_binaries_that_make_no_server(tested: Sample, readable: Path) -> None:
     outcome = tested.pytest(POSTGRES_BIN=str(readable), DOCKER_HOST="unix:///nowhere/docker.sock")
 
     assert outcome.code != 0
-    assert f"{readable} holds 18.6, but initdb said: initdb: error: no luck" in outcome.error
+    assert f"{readable} (PostgreSQL 18.6): initdb failed: initdb: error: no luck" in outcome.error
 
 
 def test_a_project_without_a_major(tested: Sample) -> None:

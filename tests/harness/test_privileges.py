@@ -66,5 +66,5 @@ def test_a_cache_that_somebody_else_could_write_to_is_not_used(cache: Path, priv
     cache.mkdir()
     os.chown(cache, 12345, 12345)
 
-    with pytest.raises(NoServerError, match="does not belong to root"):
+    with pytest.raises(NoServerError, match="is not owned by root"):
         privileges.readable(private, privileges.server_user())

@@ -46,7 +46,7 @@ def test_a_count_at_a_terminal_which_goes_again(sample: Sample) -> None:
     shown = written.partition("\0337")[2].rpartition("\0338\033[K")[0].split("\0338\033[K")
     assert shown == [
         "",
-        "postgres: making the first cluster of this schema",
+        "postgres: creating a cluster for this schema",
         "migrations: 0 of 1",
         "migrations: 1 of 1",
     ]

@@ -18,5 +18,5 @@ def test_a_commit_that_is_not_there(sample: Sample, is_repository: bool, words: 
 
     assert outcome.code == 4
     [line] = [line for line in outcome.output.splitlines() if line]
-    assert line.startswith("ERROR: --revisions-since nowhere: git says: ")
+    assert line.startswith("ERROR: --revisions-since nowhere: git failed: ")
     assert words in line

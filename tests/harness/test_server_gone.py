@@ -57,7 +57,7 @@ def failed_of(outcome: Outcome) -> set[str]:
 @pytest.mark.parametrize(
     ("kill", "words"),
     [
-        (SERVER, "postgres: the server is gone: it was killed by signal 9; it said: "),
+        (SERVER, "postgres: the server has stopped: killed by signal 9; last message: "),
         (ONE_OF_ITS_PROCESSES, "client backend (PID "),
     ],
     ids=["the server", "one of its processes"],
@@ -84,7 +84,7 @@ def test_of_its_shared_memory_nothing_is_left(sample: Sample) -> None:
         sample, 'mount -t tmpfs none /dev/shm; "$@"; echo "--- left"; ipcs -m | grep 0x; ls -A /dev/shm', options=APART
     )
 
-    assert "postgres: the server is gone: " in outcome.error, outcome.output
+    assert "postgres: the server has stopped: " in outcome.error, outcome.output
     assert outcome.output.endswith("--- left\n"), outcome.output
 
 
@@ -100,7 +100,7 @@ def test_a_server_of_ones_own(sample: Sample) -> None:
         folder.close()
 
     assert failed_of(outcome) == {"tests/test_a.py::test_sign_up[100]"}, outcome.output
-    assert "postgres: the server is gone: " in outcome.error
+    assert "postgres: the server has stopped: " in outcome.error
     assert "Connection refused" in outcome.error
 
 
@@ -194,6 +194,6 @@ def test_a_test_that_cuts_the_harness_off_is_told_from_a_crash(sample: Sample) -
 
     outcome = sample.pytest()
 
-    assert "postgres: the server has cut the harness's connection" in outcome.error, outcome.output
+    assert "postgres: the server has closed the harness's connection" in outcome.error, outcome.output
     assert "pg_terminate_backend" in outcome.error
     assert "all connections" not in outcome.error

@@ -100,7 +100,7 @@ def test_only_what_an_ended_run_of_this_role_has_left_is_dropped(own: Server, ot
     assert gone not in names(own)
     assert names(own) == {in_use, of_role, "savepoint_demo", "savepoint_0123abcd_gw0_7"}
     assert line == (
-        'postgres: databases of ended runs that were not dropped: 1 of role "with_password"; '
+        'postgres: databases of ended runs were not dropped: 1 of role "with_password"; '
         "1 without the harness's comment (savepoint_0123abcd_gw0_7)"
     )
 
@@ -134,7 +134,7 @@ def test_the_first_worker_sweeps_for_the_run(own: Server, begin: Begin) -> None:
     ["savepoint_demo", "savepoint_template_demo", "savepoint_0123abcd", "savepoint_0123abcd_gw0_1_backup", "postgres"],
 )
 def test_a_name_without_the_form_is_never_dropped(own: Server, begin: Begin, name: str) -> None:
-    with pytest.raises(ValueError, match=f"only databases of its own, and '{name}' is not one"):
+    with pytest.raises(ValueError, match=f"only its own databases, not '{name}'"):
         begin(own, "aaaaaaaa_main").drop(name)
 
 
@@ -154,7 +154,7 @@ def test_a_template_database_of_somebody_else_is_neither_used_nor_dropped(own: S
     run(own, "CREATE DATABASE {} IS_TEMPLATE true", name)
 
     with (
-        pytest.raises(NotOwnedError, match=f'"{name}" is not used: no comment marks it as the harness'),
+        pytest.raises(NotOwnedError, match=f'cannot use database "{name}": it has no comment of the harness'),
         begin(own, "aaaaaaaa_main").template(name),
     ):
         pass
@@ -202,7 +202,7 @@ def test_the_next_run_of_a_role_sweeps_and_that_of_another_says_one_line(
         outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=of_another)
 
         assert "2 passed" in outcome.output, outcome.output
-        assert outcome.output.count("databases of ended runs that were not dropped") == 1
+        assert outcome.output.count("databases of ended runs were not dropped") == 1
         assert 'of role "postgres"' in outcome.output
         assert name in names(own)
 

@@ -36,9 +36,9 @@ def app() -> FastAPI:
 """
 
 REFUSED = {
-    "no URL": ("nonsense", "not a URL of a PostgreSQL server"),
-    "another scheme": ("mysql://u:s3cret@localhost/db", "not a URL of a PostgreSQL server"),
-    "a port that is none": ("postgresql://u:s3cret@localhost:abc/db", "not a URL of a PostgreSQL server"),
+    "no URL": ("nonsense", "not a PostgreSQL URL"),
+    "another scheme": ("mysql://u:s3cret@localhost/db", "not a PostgreSQL URL"),
+    "a port that is none": ("postgresql://u:s3cret@localhost:abc/db", "not a PostgreSQL URL"),
     "an option that is not supported": ("postgresql://u:s3cret@/db?application_name=x", "?application_name= is not"),
     "nobody listens": ("postgresql://u:s3cret@127.0.0.1:1/postgres", "Connection refused"),
     "no such host": ("postgresql://u:s3cret@nowhere.invalid/postgres", "nowhere.invalid"),
@@ -50,7 +50,7 @@ REFUSED = {
     "no password": ("postgresql://with_password@/postgres?host={host}", "no password supplied"),
     "no right to create databases": (
         "postgresql://without_right:s3cret@/postgres?host={host}",
-        'the role "without_right" may not create databases. As a superuser: ALTER ROLE "without_right" CREATEDB',
+        'role "without_right" cannot create databases. Run as a superuser: ALTER ROLE "without_right" CREATEDB',
     ),
 }
 
@@ -77,7 +77,7 @@ def test_a_server_of_another_major_is_refused_in_one_line(sample: Sample, url: s
     outcome = sample.pytest("-o", "savepoint_postgres_version=17", TEST_DATABASE_URL=url)
 
     assert outcome.code != 0
-    assert "the server is PostgreSQL 18.6, and this project is on 17" in outcome.error
+    assert "the server is PostgreSQL 18.6, but postgres_version in pyproject.toml is 17." in outcome.error
     assert len(outcome.error.splitlines()) == 1
 
 

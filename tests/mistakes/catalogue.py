@@ -67,7 +67,7 @@ class Check:
     """A test of the harness's, in `tests/harness/checks/`: every project has it, whatever its owner deletes.
 
     Args:
-        test: such as `test_migrations.py::test_migrations_have_one_head`.
+        test: such as `test_migrations.py::test_single_head_revision`.
     """
 
     test: str

@@ -39,7 +39,7 @@ MISTAKES = [
         replace(MODELS, "String(16), server_default", "String(32), server_default"),
         "tests",
         "uv run pytest",
-        "the models say what no migration does",
+        "The models differ from the migrated database",
     ),
     Mistake(
         "the coverage falls",
@@ -160,4 +160,4 @@ def test_each_revision_of_a_pull_request_is_a_new_one(owned: Owned, workflow_of:
     else:
         assert job.failed is not None, job.log
         assert job.failed.startswith("uv run pytest tests/harness/checks/test_new_revisions.py")
-        assert "while the upgrade of 0003 runs" in job.log
+        assert "The upgrade of 0003 makes requests of the running release wait or fail" in job.log
