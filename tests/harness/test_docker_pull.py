@@ -1,4 +1,4 @@
-"""An image that is not there yet: announced before it is pulled; what hinders that is the run's one error."""
+"""A missing image: its pull is announced, and an error of the pull is the only error of the run."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,20 +26,20 @@ async def test_that_needs_a_database(db_session: AsyncSession, number: int) -> N
 
 @pytest.fixture
 def registry(engine: str, tmp_path: Path) -> Registry:
-    """A registry that has the image; it does not serve yet."""
+    """A registry with the image, not serving yet."""
     return Registry(engine, IMAGE, tmp_path)
 
 
 @pytest.fixture
 def prefix(engine: str, registry: Registry) -> Iterator[str]:
-    """How the names of its images begin, while it serves; what is pulled from it goes again."""
+    """The prefix of its image names, while it serves; pulled images are removed afterwards."""
     with registry.serving() as prefix:
         yield prefix
     docker(engine, "image", "rm", prefix + IMAGE)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_it_is_announced_to_whoever_waits(
+def test_the_pull_is_announced(
     in_docker: Sample, registry: Registry, prefix: str, workers: str, tmp_path: Path
 ) -> None:
     in_docker.write("tests/test_a.py", TESTS)
@@ -79,11 +79,11 @@ def test_a_pull_that_fails_halfway(in_docker: Sample, engine: str, registry: Reg
     outcome = in_docker.pytest(**{PREFIX: prefix})
 
     assert f"  Docker: {prefix}{IMAGE} at {engine}: pull failed: " in outcome.error
-    # The engine's own words, which differ by its version, and not that the image is absent afterwards.
+    # The engine's message, which depends on its version; not that the image is missing afterwards.
     assert "blob" in outcome.error
 
 
-def test_a_run_that_ends_while_it_waits(in_docker: Sample, engine: str, registry: Registry, prefix: str) -> None:
+def test_a_run_that_is_killed_during_the_pull(in_docker: Sample, engine: str, registry: Registry, prefix: str) -> None:
     in_docker.write("tests/test_a.py", TESTS)
     run = subprocess.Popen(
         in_docker.command(),
@@ -93,7 +93,7 @@ def test_a_run_that_ends_while_it_waits(in_docker: Sample, engine: str, registry
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    # The engine goes on to pull, for the next run; this one is over.
+    # The engine continues the pull, for the next run.
     registry.is_asked = run.kill
 
     assert run.wait(60) != 0

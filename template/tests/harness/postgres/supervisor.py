@@ -8,8 +8,7 @@ prints one line: `ready`, or an error message. A plan has:
     serve     a command that runs until the end, ready when `data/postmaster.pid` says so; or null
     cleanup   a command to run at the end; or null
     user      [uid, gid] for prepare and serve; or null for the current user
-    env       the whole environment of these commands
-    wait      the time-out of each command, in seconds
+    env       the whole environment of these commands; and `wait`, the time-out of each in seconds
 """
 
 import fcntl
@@ -59,12 +58,12 @@ class Supervisor:
             prepare = self._spawn(self.plan["prepare"])
             self._wait(lambda: prepare.poll() is not None, self.plan["prepare"])
             if prepare.returncode != 0:
-                raise self._failure(self.plan["prepare"])
+                raise self._error(f"{Path(self.plan['prepare'][0]).name} failed")
         if self.plan["serve"] is not None:
             self.server = serve = self._spawn(self.plan["serve"])
             self._wait(lambda: serve.poll() is not None or self._is_ready(), self.plan["serve"])
             if serve.returncode is not None:
-                raise self._failure(self.plan["serve"])
+                raise self._error(f"{Path(self.plan['serve'][0]).name} failed")
 
     def wait_for_end(self) -> None:
         """Wait for the end of the run or of the server; if the run keeps the server, for SIGTERM."""
@@ -134,7 +133,7 @@ class Supervisor:
         wait, began = self.plan["wait"], time.monotonic()
         while not is_done():
             if time.monotonic() > began + wait:
-                raise RuntimeError(f"{command[0]} timed out after {wait} s; last output: {self._last_output()}")
+                raise self._error(f"{command[0]} timed out after {wait} s")
             self._pause(0.003)
 
     def _pause(self, seconds: float) -> None:
@@ -150,15 +149,12 @@ class Supervisor:
             return False
         return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
 
-    def _failure(self, command: list[str]) -> RuntimeError:
-        return RuntimeError(f"{Path(command[0]).name} failed: {self._last_output()}")
-
-    def _last_output(self) -> str:
+    def _error(self, what: str) -> RuntimeError:
         self.log.flush()
         text = (self.folder / "log").read_text(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("initdb: removing")]
         errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "error:"))] or lines
-        return errors[-1] if errors else "none"
+        return RuntimeError(f"{what}: {errors[-1] if errors else 'no output'}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
