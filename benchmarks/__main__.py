@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
 
 @contextmanager
 def _server() -> Iterator[Server]:
-    """The harness's own server, as its local rung starts it, for all contenders."""
+    """A server that the harness starts from local binaries, for all contenders."""
     folder = RunFolder.make()
     try:
         yield local.start(folder, POSTGRES)

@@ -1,12 +1,12 @@
-"""A Docker engine for the tests of the harness's third rung, where none runs yet and we may start one.
+"""Starts a Docker engine for the tests of source "docker", if no engine runs.
 
-    python3 -m tests.docker_engine start      prints what DOCKER_HOST is to be and, if it has started that engine, its
-                                              process; or says on stderr why there is none
-    python3 -m tests.docker_engine stop PID   ends that process
+    python3 -m tests.docker_engine start      prints the value for DOCKER_HOST and the PID of an engine that
+                                              it has started; or prints the reason for failure to stderr
+    python3 -m tests.docker_engine stop PID   ends that engine
 
-An engine of its own is nobody else's: it has its own socket and its own images. Where its registry cannot be reached,
-it gets a stand-in for the official image of PostgreSQL, made of what is on this machine: the same entry point as far
-as the harness goes, and the real server. It needs root, Debian's docker.io and ten seconds.
+The engine has its own socket and images. If its registry cannot be reached, it gets a replacement for the official
+image of PostgreSQL, built from files of this machine: a real server, with an entry point that is sufficient for the
+harness. It needs root, Debian's docker.io and ten seconds.
 """
 
 import os
@@ -29,26 +29,26 @@ SOCKET = Path("/run/savepoint-tests-docker.sock")
 
 WAIT = 60
 
-# The image has 150 MB, and a registry that does not answer is not waited for.
+# Seconds, for an image of 150 MB.
 PULL_WAIT = 60
 
 
 class NoEngineError(Exception):
-    """Why there is none; one line."""
+    """Why there is no engine; one line."""
 
 
 def docker(host: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A command of Docker's client, against this engine."""
+    """Run a command of Docker's client with this engine."""
     return subprocess.run(["docker", "--host", host, *arguments], capture_output=True, text=True, check=False)
 
 
 def answers(host: str) -> bool:
-    """Whether an engine is there, and we may use it."""
+    """Whether an engine answers and may be used."""
     return shutil.which("docker") is not None and docker(host, "version").returncode == 0
 
 
 def lacks_image(host: str) -> str | None:
-    """Why an engine does not have the image, in a line; None if it has it, or has pulled it now."""
+    """Pull the image if it is missing; returns the reason in a line if that fails, or None."""
     if docker(host, "image", "inspect", IMAGE).returncode == 0:
         return None
     pull = ["docker", "--host", host, "pull", "--quiet", IMAGE]
@@ -60,16 +60,16 @@ def lacks_image(host: str) -> str | None:
 
 
 def start() -> tuple[str, int | None]:
-    """An engine with the image in it: one that is there, or a new one and its process.
+    """An engine with the image: a running engine, or a new engine and its PID.
 
     Raises:
-        NoEngineError: there is none, and none can be started.
+        NoEngineError: no engine runs, and none can be started.
     """
     for host in filter(None, [os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock"]):
         if answers(host):
-            # No stand-in for the official image in an engine that is somebody's.
+            # The user's engine gets no replacement for the official image.
             if lack := lacks_image(host):
-                raise NoEngineError(f"the engine at {host} is of no use: {lack}")
+                raise NoEngineError(f"the engine at {host} cannot be used: {lack}")
             return host, None
     host = f"unix://{SOCKET}"
     if answers(host):
@@ -121,7 +121,7 @@ def _wait_for(dockerd: "subprocess.Popen[bytes]", host: str) -> None:
 
 
 def _provide(host: str) -> None:
-    """The image, or its stand-in, for an engine of ours; what it has once stays on the disk."""
+    """Get the image, or its replacement, for the new engine; it stays on the disk."""
     if lacks_image(host):
         _import(host)
 
@@ -146,7 +146,7 @@ def _import(host: str) -> None:
 
 
 def stop(pid: int) -> None:
-    """End the engine that was started as this process, and wait for it."""
+    """End the engine with this PID, and wait for it."""
     deadline = time.monotonic() + WAIT
     if _is_ours(pid):
         os.kill(pid, signal.SIGTERM)
@@ -155,7 +155,7 @@ def stop(pid: int) -> None:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether there is such a process, and it is that engine: numbers are used again."""
+    """Whether the process exists and is the engine, since PIDs are reused."""
     try:
         return str(SOCKET).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

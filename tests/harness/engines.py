@@ -1,4 +1,4 @@
-"""What stands where a Docker engine is expected, and answers nothing else than that it is there."""
+"""A fake Docker engine, which only answers pings."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class _Empty(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(server: ThreadingUnixStreamServer) -> Iterator[str]:
-    """Yields the address of a server that answers until the end."""
+    """Yields the address of a server, which answers until the end of the block."""
     server.daemon_threads = True
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -34,12 +34,12 @@ def serving(server: ThreadingUnixStreamServer) -> Iterator[str]:
 
 
 def empty(path: Path) -> ThreadingUnixStreamServer:
-    """An engine that has nothing."""
+    """An engine without images and containers."""
     return ThreadingUnixStreamServer(str(path), _Empty)
 
 
 def containers(engine: str) -> list[str]:
-    """Containers of the harness's, running or not."""
+    """The containers of the harness, running or not."""
     listed = docker(engine, "ps", "--all", "--filter=name=savepoint-", "--format={{.Names}}")
     assert listed.returncode == 0, listed.stderr
     return listed.stdout.split()

@@ -1,4 +1,4 @@
-"""Runs of pytest in namespaces of their own: other mounts, other processes, and nothing of them is seen outside."""
+"""Runs pytest in separate namespaces, with other mounts and processes, which are not visible outside."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ from tests.harness.sample import Outcome, Sample
 
 
 def run_apart(sample: Sample, script: str, *arguments: str, options: str = "--mount", **env: str) -> Outcome:
-    """Run a script of sh in which `"$@"` is the project's tests; skips the test if that is not allowed here.
+    """Run a shell script in which `"$@"` runs the project's tests; skips the test if namespaces are not allowed.
 
     Args:
-        options: of unshare, which namespaces are to be new.
+        options: options of unshare, for the namespaces to create.
     """
     unshare = shutil.which("unshare")
     if os.geteuid() != 0 or unshare is None:

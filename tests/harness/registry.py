@@ -1,4 +1,4 @@
-"""A registry of images on loopback, with one image in it: what an engine has, as `docker save` writes it."""
+"""An image registry on loopback with one image, from `docker save`."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 class Registry:
-    """What is asked for, by digest or tag, in the format of https://distribution.github.io/distribution/spec/api/.
+    """Serves manifests and blobs by digest or tag, in the format of https://distribution.github.io/distribution/spec/api/.
 
     Attributes:
-        is_asked: called before the first answer.
+        is_asked: called before the first response.
     """
 
     def __init__(self, host: str, image: str, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Registry:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Yields where it answers, as the names of its images begin."""
+        """Serves; yields the prefix of its image names."""
         with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"registry": self})) as server:
             server.daemon_threads = True
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

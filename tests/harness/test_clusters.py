@@ -1,4 +1,4 @@
-"""Migrations that have not changed are not run again, by whichever run: a stopped cluster that holds them is kept."""
+"""Unchanged migrations do not run again: a stopped cluster with the migrated schema is cached."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries
-from harness.postgres.clusters import FORMAT, MOST, Clusters, Schema
+from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache, Schema
 
 from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample
@@ -25,7 +25,7 @@ async def test_sign_up(client: AsyncClient, number: int) -> None:
 
 @pytest.mark.own_database
 async def test_role(db_session: AsyncSession) -> None:
-    # What belongs to the whole cluster does not reach the next run.
+    # A role belongs to the whole cluster, and must not be visible in the next run.
     assert await db_session.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = 'of_a_test'")) == 0
     await db_session.execute(text("CREATE ROLE of_a_test"))
     await db_session.commit()
@@ -40,7 +40,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def counting(sample: Sample) -> Sample:
-    """A sample whose migration leaves a trace each time that it runs."""
+    """A sample whose migration writes to a file each time it runs."""
     sample.write("tests/test_a.py", TESTS)
     path = revision(sample)
     counting = "def upgrade() -> None:\n    with open('upgrades', 'a') as file:\n        file.write('x')"
@@ -59,7 +59,7 @@ def run(sample: Sample, cache: Path, *arguments: str) -> Outcome:
 
 
 def upgrades(sample: Sample) -> int:
-    """How often the migrations have run."""
+    """How many times the migrations have run."""
     return len((sample.folder / "upgrades").read_text())
 
 
@@ -68,7 +68,7 @@ def entries(cache: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_second_run_runs_none(counting: Sample, cache: Path, workers: str) -> None:
+def test_the_second_run_uses_the_cache(counting: Sample, cache: Path, workers: str) -> None:
     for _ in range(2):
         run(counting, cache, "-n", workers)
 
@@ -76,7 +76,7 @@ def test_the_second_run_runs_none(counting: Sample, cache: Path, workers: str) -
     assert len(entries(cache)) == 1
 
 
-def test_another_checkout_of_the_same_runs_none(counting: Sample, cache: Path, tmp_path: Path) -> None:
+def test_another_checkout_uses_the_cache(counting: Sample, cache: Path, tmp_path: Path) -> None:
     run(counting, cache)
     other = Sample(tmp_path / "other", env_of_copy(counting, tmp_path / "other"))
     shutil.copytree(counting.folder, other.folder)
@@ -87,7 +87,7 @@ def test_another_checkout_of_the_same_runs_none(counting: Sample, cache: Path, t
 
 
 @pytest.mark.parametrize("change", ["a revision", "a module that a revision imports", "--create-db"])
-def test_a_change_that_matters_runs_them_again(counting: Sample, cache: Path, change: str) -> None:
+def test_a_relevant_change_runs_migrations_again(counting: Sample, cache: Path, change: str) -> None:
     path = revision(counting)
     counting.write("src/sample/constants.py", "LENGTH = 254\n")
     path.write_text(
@@ -104,7 +104,7 @@ def test_a_change_that_matters_runs_them_again(counting: Sample, cache: Path, ch
     assert upgrades(counting) == 2
 
 
-def test_a_change_that_does_not_matter_runs_none(counting: Sample, cache: Path) -> None:
+def test_an_irrelevant_change_uses_the_cache(counting: Sample, cache: Path) -> None:
     run(counting, cache)
     counting.write("src/sample/unrelated.py", "A = 1\n")
 
@@ -114,7 +114,7 @@ def test_a_change_that_does_not_matter_runs_none(counting: Sample, cache: Path) 
 
 
 @pytest.mark.parametrize("damage", ["no control file", "an empty catalog", "a file instead", "a symlink"])
-def test_a_damaged_entry_is_made_again(counting: Sample, cache: Path, damage: str) -> None:
+def test_a_damaged_entry_is_replaced(counting: Sample, cache: Path, damage: str) -> None:
     run(counting, cache)
     [entry] = entries(cache)
     if damage == "no control file":
@@ -130,8 +130,8 @@ def test_a_damaged_entry_is_made_again(counting: Sample, cache: Path, damage: st
     assert upgrades(counting) == 2
 
 
-@pytest.mark.parametrize("wrong", ["a file in its place", "a symlink", "somebody else's", "writable for all"])
-def test_a_cache_that_cannot_be_used_is_done_without(counting: Sample, cache: Path, wrong: str) -> None:
+@pytest.mark.parametrize("wrong", ["a file in its place", "a symlink", "owned by another user", "writable for all"])
+def test_a_run_works_without_a_usable_cache(counting: Sample, cache: Path, wrong: str) -> None:
     folder = cache / "savepoint" / "clusters"
     if wrong == "a file in its place":
         cache.write_text("")
@@ -154,7 +154,7 @@ def test_a_cache_that_cannot_be_used_is_done_without(counting: Sample, cache: Pa
     assert upgrades(counting) == 2
 
 
-def test_a_lock_that_a_dead_run_has_left_holds_nobody(counting: Sample, cache: Path) -> None:
+def test_a_stale_lock_file_blocks_no_run(counting: Sample, cache: Path) -> None:
     folder = cache / "savepoint" / "clusters"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "lock").write_text("4711")
@@ -165,7 +165,7 @@ def test_a_lock_that_a_dead_run_has_left_holds_nobody(counting: Sample, cache: P
     assert upgrades(counting) == 1
 
 
-def test_a_cluster_of_another_version_of_the_harness_is_not_used(counting: Sample, cache: Path) -> None:
+def test_an_entry_with_another_format_is_not_used(counting: Sample, cache: Path) -> None:
     run(counting, cache)
     path = counting.folder / "tests" / "harness" / "postgres" / "clusters.py"
     path.write_text(path.read_text().replace(f"FORMAT = {FORMAT}\n", f"FORMAT = {FORMAT + 1}\n"))
@@ -175,7 +175,7 @@ def test_a_cluster_of_another_version_of_the_harness_is_not_used(counting: Sampl
     assert upgrades(counting) == 2
 
 
-def test_runs_at_once_do_not_meet(counting: Sample, cache: Path) -> None:
+def test_concurrent_runs_do_not_interfere(counting: Sample, cache: Path) -> None:
     env = {**counting.env, "XDG_CACHE_HOME": str(cache)}
     for _ in range(2):
         runs = [
@@ -190,7 +190,7 @@ def test_runs_at_once_do_not_meet(counting: Sample, cache: Path) -> None:
     assert upgrades(counting) <= 3
 
 
-def test_what_is_old_half_written_or_too_much_goes(
+def test_old_incomplete_and_surplus_entries_are_removed(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -199,11 +199,11 @@ def test_what_is_old_half_written_or_too_much_goes(
     found = binaries.find(18)
 
     def write(digest: str) -> Path:
-        clusters = Clusters(Schema(digest, lambda server: False, is_new=False), found)
+        clusters = ClusterCache(Schema(digest, lambda server: False, rebuild=False), found)
         clusters.write(data)
         return clusters.entry
 
-    old, *others = [write(f"{number}") for number in range(MOST)]
+    old, *others = [write(f"{number}") for number in range(MAX_ENTRIES)]
     for age, entry in enumerate(reversed(others)):
         os.utime(entry, (time.time() - age, time.time() - age))
     os.utime(old, (0, 0))
@@ -211,4 +211,4 @@ def test_what_is_old_half_written_or_too_much_goes(
 
     newest = [write("new"), write("newer")]
 
-    assert set(entries(cache)) == {*newest, *others[2 - MOST :]}
+    assert set(entries(cache)) == {*newest, *others[2 - MAX_ENTRIES :]}

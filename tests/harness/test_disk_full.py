@@ -1,4 +1,4 @@
-"""A disk that is full, before the tests or while they run, is one line that names it."""
+"""A full disk, before or during the tests, is reported in one line."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ async def test_that_writes(db_session: AsyncSession, number: int) -> None:
     await db_session.execute(text("SELECT 1"))
 """
 
-# No room in memory, and little on the disk.
+# Too little room in /dev/shm, and a small disk.
 MOUNTS = """
 mount -t tmpfs -o size=20m none /dev/shm && mount -t tmpfs -o size={size} none {disk} || exit 99
 TMPDIR={disk} "$@"; code=$?
@@ -33,15 +33,15 @@ exit $code
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """Where it is; a short path, since a Unix socket has to lie there."""
+    """The mount point; a short path, since it must hold a Unix socket."""
     with tempfile.TemporaryDirectory(prefix="disk-", dir="/tmp") as folder:
-        # PostgreSQL runs as another user there.
+        # PostgreSQL runs as another user.
         Path(folder).chmod(0o755)
         yield Path(folder, "small")
 
 
 def run(sample: Sample, disk: Path, size: str, *arguments: str) -> Outcome:
-    """A run that has no other place, and leaves nothing there."""
+    """A run that can use only this disk; asserts that it leaves nothing there."""
     sample.write("tests/test_a.py", FILLING)
     disk.mkdir()
     outcome = run_apart(
@@ -57,17 +57,17 @@ def run(sample: Sample, disk: Path, size: str, *arguments: str) -> Outcome:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_too_small_for_a_server(sample: Sample, disk: Path, workers: str) -> None:
+def test_too_little_space_for_a_server(sample: Sample, disk: Path, workers: str) -> None:
     outcome = run(sample, disk, "20m", "-n", workers)
 
     assert outcome.code == 1 if workers == "0" else outcome.code != 0
-    said = f"{disk} has 21 MB free, and a server takes 80 at least; TMPDIR may name a folder with more"
-    assert f"  local binaries: {said}\n" in outcome.error
+    reason = f"{disk} has 21 MB free, and a server needs at least 80 MB. Set TMPDIR to a folder with more space"
+    assert f"  local binaries: {reason}\n" in outcome.error
     assert "ERROR" not in outcome.output, outcome.output
 
 
-def test_filled_by_a_test(sample: Sample, disk: Path) -> None:
+def test_a_disk_filled_by_a_test(sample: Sample, disk: Path) -> None:
     outcome = run(sample, disk, "170m", "-p", "no:randomly")
 
     assert "1 failed, 100 passed" in outcome.output, outcome.output
-    assert f"postgres: no space is left in {disk} for the databases of the tests" in outcome.error
+    assert f"postgres: no space left in {disk} for the test databases" in outcome.error

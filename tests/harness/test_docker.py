@@ -1,4 +1,4 @@
-"""The Docker rung, against a real engine: one container a run, on loopback, and gone afterwards."""
+"""Source "docker" with a real engine: one container per run, on loopback, removed afterwards."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.harness.test_end_of_run import DEADLINE, until
 
 pytestmark = pytest.mark.xdist_group("docker")
 
-TELLING = """
+RECORDING = """
 import os
 import subprocess
 import time
@@ -28,19 +28,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.postgres.server import Server
 
 @pytest.mark.parametrize("number", range(4))
-async def test_that_tells(db_session: AsyncSession, postgres_server: Server, number: int) -> None:
+async def test_record(db_session: AsyncSession, postgres_server: Server, number: int) -> None:
     assert (await db_session.execute(text("SHOW fsync"))).scalar() == "off"
     ps = ["docker", "ps", "--filter=name=savepoint-", "--format={{.Names}} {{.Ports}}"]
-    Path(f"told-{number}").write_text(subprocess.check_output(ps, text=True))
+    Path(f"record-{number}").write_text(subprocess.check_output(ps, text=True))
     Path("port").write_text(str(postgres_server.port))
 """
 
-WAITING = f"{TELLING}    while True:\n        time.sleep(0.1)\n"
+WAITING = f"{RECORDING}    while True:\n        time.sleep(0.1)\n"
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_one_container_a_run_on_loopback(in_docker: Sample, workers: str) -> None:
-    in_docker.write("tests/test_a.py", TELLING)
+def test_one_container_per_run_on_loopback(in_docker: Sample, workers: str) -> None:
+    in_docker.write("tests/test_a.py", RECORDING)
 
     outcome = in_docker.pytest("-n", workers)
 
@@ -49,24 +49,24 @@ def test_one_container_a_run_on_loopback(in_docker: Sample, workers: str) -> Non
     assert f"from postgres:{MAJOR}" in outcome.output
     assert "pulling" not in outcome.output
     port = (in_docker.folder / "port").read_text()
-    for path in in_docker.folder.glob("told-*"):
+    for path in in_docker.folder.glob("record-*"):
         [only] = path.read_text().splitlines()
         assert only.endswith(f" 127.0.0.1:{port}->5432/tcp")
 
 
-def test_the_address_is_the_first_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_address_that_answers_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     loopback, bridge = ("localhost", 32768), ("172.17.0.2", 5432)
-    # The server comes up after the first address was asked, and before the second.
-    came_up = iter([None, {"port": 5432}, {"port": 32768}])
+    # The server starts after the first address was tried, and before the second.
+    answers = iter([None, {"port": 5432}, {"port": 32768}])
     monkeypatch.setattr(container, "_addresses", lambda of: iter([loopback, bridge]))
-    monkeypatch.setattr(container, "_answer", lambda address, password: next(came_up))
+    monkeypatch.setattr(container, "_answer", lambda address, password: next(answers))
 
     assert container._wait(None, "") == {"port": 32768}
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
 @pytest.mark.parametrize("when", ["while it starts", "in a test"])
-def test_it_goes_with_the_run(in_docker: Sample, engine: str, how: str, when: str) -> None:
+def test_the_container_is_removed_at_the_end_of_the_run(in_docker: Sample, engine: str, how: str, when: str) -> None:
     in_docker.write("tests/test_a.py", WAITING)
     run = subprocess.Popen(
         in_docker.command(),
@@ -91,25 +91,25 @@ def test_it_goes_with_the_run(in_docker: Sample, engine: str, how: str, when: st
         run.wait()
 
 
-def test_a_container_that_ends_by_itself(in_docker: Sample, engine: str, tmp_path: Path) -> None:
+def test_a_container_that_exits(in_docker: Sample, engine: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(f'FROM {IMAGE}\nENTRYPOINT ["sh", "-c", "echo no room; exit 1"]\n')
     assert docker(engine, "build", "--tag=ending/postgres:98", str(tmp_path)).returncode == 0
-    in_docker.write("tests/test_a.py", TELLING)
+    in_docker.write("tests/test_a.py", RECORDING)
 
     prefix = {"TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": "ending/"}
     outcome = in_docker.pytest("-o", "savepoint_postgres_version=98", **prefix)
     docker(engine, "image", "rm", "ending/postgres:98")
 
-    assert ": the server in the container does not answer; it said: no room\n" in outcome.error
+    assert ": the server in the container does not answer; last log line: no room\n" in outcome.error
     assert len(outcome.error.splitlines()) == 6
 
 
-def test_a_container_that_is_removed_under_a_test(in_docker: Sample) -> None:
-    kill = '    subprocess.run(["docker", "kill", Path(f"told-{number}").read_text().split()[0]], check=True)\n'
+def test_a_container_that_is_killed_during_a_test(in_docker: Sample) -> None:
+    kill = '    subprocess.run(["docker", "kill", Path(f"record-{number}").read_text().split()[0]], check=True)\n'
     more = "    await db_session.execute(text('SELECT 1'))\n"
-    in_docker.write("tests/test_a.py", TELLING + kill + more)
+    in_docker.write("tests/test_a.py", RECORDING + kill + more)
 
     outcome = in_docker.pytest()
 
     assert outcome.output.count("FAILED ") == 1, outcome.output
-    assert "postgres: the server is gone: " in outcome.error
+    assert "postgres: the server has stopped: " in outcome.error

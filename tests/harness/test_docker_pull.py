@@ -1,4 +1,4 @@
-"""An image that is not there yet: announced before it is pulled; what hinders that is the run's one error."""
+"""A missing image: its pull is announced, and an error of the pull is the only error of the run."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,20 +26,20 @@ async def test_that_needs_a_database(db_session: AsyncSession, number: int) -> N
 
 @pytest.fixture
 def registry(engine: str, tmp_path: Path) -> Registry:
-    """A registry that has the image; it does not serve yet."""
+    """A registry with the image, not serving yet."""
     return Registry(engine, IMAGE, tmp_path)
 
 
 @pytest.fixture
 def prefix(engine: str, registry: Registry) -> Iterator[str]:
-    """How the names of its images begin, while it serves; what is pulled from it goes again."""
+    """The prefix of its image names, while it serves; pulled images are removed afterwards."""
     with registry.serving() as prefix:
         yield prefix
     docker(engine, "image", "rm", prefix + IMAGE)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_it_is_announced_to_whoever_waits(
+def test_the_pull_is_announced(
     in_docker: Sample, registry: Registry, prefix: str, workers: str, tmp_path: Path
 ) -> None:
     in_docker.write("tests/test_a.py", TESTS)
@@ -51,7 +51,7 @@ def test_it_is_announced_to_whoever_waits(
         subprocess.run(command, cwd=in_docker.folder, env=env, stdout=file, stderr=file, check=False)
 
     assert "4 passed" in output.read_text(), output.read_text()
-    announcement = f"\npostgres: pulling {prefix}{IMAGE}, this once\n"
+    announcement = f"\npostgres: pulling {prefix}{IMAGE} (first run only)\n"
     assert seen[0].count(announcement) == output.read_text().count(announcement) == 1
 
 
@@ -62,9 +62,9 @@ def test_no_registry(in_docker: Sample, engine: str, workers: str) -> None:
     outcome = in_docker.pytest("-n", workers, **{PREFIX: "127.0.0.1:1/"})
 
     before, _, _ = outcome.output.partition("Test run aborted")
-    assert f"\npostgres: pulling 127.0.0.1:1/{IMAGE}, this once\n" in before, outcome.output
-    reason = f"  Docker: 127.0.0.1:1/{IMAGE} at {engine}: it cannot be pulled: "
-    assert f"no server of PostgreSQL {MAJOR}. Tried:\n{reason}" in outcome.error
+    assert f"\npostgres: pulling 127.0.0.1:1/{IMAGE} (first run only)\n" in before, outcome.output
+    reason = f"  Docker: 127.0.0.1:1/{IMAGE} at {engine}: pull failed: "
+    assert f"no PostgreSQL {MAJOR} server found. Tried:\n{reason}" in outcome.error
     assert "connection refused\n" in outcome.error
     assert len(outcome.error.splitlines()) == 6
     assert "ERROR" not in outcome.output
@@ -78,12 +78,12 @@ def test_a_pull_that_fails_halfway(in_docker: Sample, engine: str, registry: Reg
 
     outcome = in_docker.pytest(**{PREFIX: prefix})
 
-    assert f"  Docker: {prefix}{IMAGE} at {engine}: it cannot be pulled: " in outcome.error
-    # The engine's own words, which differ by its version, and not that the image is absent afterwards.
+    assert f"  Docker: {prefix}{IMAGE} at {engine}: pull failed: " in outcome.error
+    # The engine's message, which depends on its version; not that the image is missing afterwards.
     assert "blob" in outcome.error
 
 
-def test_a_run_that_ends_while_it_waits(in_docker: Sample, engine: str, registry: Registry, prefix: str) -> None:
+def test_a_run_that_is_killed_during_the_pull(in_docker: Sample, engine: str, registry: Registry, prefix: str) -> None:
     in_docker.write("tests/test_a.py", TESTS)
     run = subprocess.Popen(
         in_docker.command(),
@@ -93,7 +93,7 @@ def test_a_run_that_ends_while_it_waits(in_docker: Sample, engine: str, registry
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    # The engine goes on to pull, for the next run; this one is over.
+    # The engine continues the pull, for the next run.
     registry.is_asked = run.kill
 
     assert run.wait(60) != 0

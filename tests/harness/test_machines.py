@@ -1,4 +1,4 @@
-"""Machines that lack something: shared memory, a home, a cache that can be written, a path of plain letters."""
+"""Machines without shared memory, a home, a writable cache, or a path of ASCII letters."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from harness.postgres import run_folder
 from harness.postgres.binaries import Binaries
-from harness.postgres.clusters import Clusters, Schema
+from harness.postgres.clusters import ClusterCache, Schema
 
 from tests.environment import UV, synced
 from tests.harness.namespace import run_apart
@@ -60,7 +60,7 @@ def test_shared_memory(sample: Sample, mounts: str, is_used: bool) -> None:
         ("", "-u HOME"),
         ('mount -t tmpfs -o ro none "$HOME"', 'XDG_CACHE_HOME="$HOME"'),
     ],
-    ids=["a home that is read-only", "a home that is not there", "no home", "a cache that is read-only"],
+    ids=["a read-only home", "a missing home", "no home", "a read-only cache"],
 )
 def test_home(sample: Sample, mounts: str, variables: str, tmp_path: Path) -> None:
     sample.write("tests/test_a.py", TEST)
@@ -72,18 +72,18 @@ def test_home(sample: Sample, mounts: str, variables: str, tmp_path: Path) -> No
         assert "2 passed" in outcome.output, outcome.output
 
 
-def test_a_user_whom_the_machine_does_not_know(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As in a container that is run with a number: there is no home, and so no cache."""
+def test_an_unknown_user_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container with `--user 54321`: without a home there is no cache."""
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     (tmp_path / "postgres").touch()
 
-    kept = Clusters(Schema("digest", lambda server: True, is_new=False), Binaries(tmp_path, "18.6"))
+    cache = ClusterCache(Schema("digest", lambda server: True, rebuild=False), Binaries(tmp_path, "18.6"))
 
-    assert not kept.copy_to(tmp_path, None)
-    kept.write(tmp_path)
-    assert not kept.copy_to(tmp_path, None)
+    assert not cache.copy_to(tmp_path, None)
+    cache.write(tmp_path)
+    assert not cache.copy_to(tmp_path, None)
 
 
 def test_a_path_with_spaces_and_umlauts(render: Render, default_python: Path, tmp_path: Path) -> None:

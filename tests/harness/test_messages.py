@@ -65,8 +65,8 @@ def test_the_check_prints_the_lines_of_the_migration(sample: Sample) -> None:
 
     outcome = sample.checks()
 
-    assert failed(outcome) == {"test_models_and_migrations_agree"}
-    assert "the models say what no migration does:" in outcome.output
+    assert failed(outcome) == {"test_models_match_migrations"}
+    assert "The models differ from the migrated database. Missing operations:" in outcome.output
     assert "op.add_column('users', sa.Column('mail', sa.String(), nullable=True))" in outcome.output
     assert "Traceback" not in outcome.output
 
@@ -77,8 +77,8 @@ def test_a_downgrade_that_leaves_something_behind(sample: Sample) -> None:
 
     outcome = sample.checks()
 
-    assert failed(outcome) == {"test_migrations_go_up_down_and_up_again"}
-    assert "the downgrade of 0001 leaves this behind (+)" in outcome.output
+    assert failed(outcome) == {"test_up_down_consistency"}
+    assert "The downgrade of 0001 leaves objects behind (+)" in outcome.output
     assert "+ relation public.users: table heap" in outcome.output
 
 
@@ -88,8 +88,8 @@ def test_a_downgrade_that_does_not_run(sample: Sample) -> None:
 
     outcome = sample.checks()
 
-    assert failed(outcome) == {"test_migrations_go_up_down_and_up_again"}
-    [error] = re.findall(r"^a downgrade does not run: .*$", outcome.output, re.M)
+    assert failed(outcome) == {"test_up_down_consistency"}
+    [error] = re.findall(r"^A downgrade fails: .*$", outcome.output, re.M)
     assert f"migrations/versions/{revision.name}:" in error
     assert 'table "user" does not exist' in outcome.output
     assert len(outcome.output.splitlines()) < 30

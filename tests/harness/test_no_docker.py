@@ -1,4 +1,4 @@
-"""What the Docker rung says where there is no engine, or no way to it: one line of the ladder's one error."""
+"""Without a usable Docker engine, source "docker" adds one line to the error of the run."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ async def test_health(client: AsyncClient) -> None:
 
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[str]:
-    """The address of an engine that has nothing."""
+    """The address of an engine without images."""
     with serving(empty(tmp_path / "docker.sock")) as address:
         yield address
 
@@ -32,7 +32,9 @@ def test_no_engine(sample: Sample) -> None:
 
     outcome = sample.pytest("--postgres", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
 
-    assert "no server of PostgreSQL 18. Tried:\n  Docker: no daemon at unix:///nowhere/docker.sock\n" in outcome.error
+    assert (
+        "no PostgreSQL 18 server found. Tried:\n  Docker: no daemon at unix:///nowhere/docker.sock\n" in outcome.error
+    )
     assert "ERROR" not in outcome.output
 
 
@@ -41,20 +43,21 @@ def test_an_engine_and_no_testcontainers(sample: Sample, listening: str) -> None
 
     outcome = sample.pytest("--postgres", "docker", DOCKER_HOST=listening)
 
-    assert f"  Docker: there is a daemon at {listening}; it takes `uv run --group docker pytest` to use it\n" in (
-        outcome.error
-    )
+    reason = f"found a daemon at {listening}, but testcontainers is not installed"
+    assert f"  Docker: {reason}. Run `uv run --group docker pytest`\n" in outcome.error
 
 
-def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_without_permission(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", listening)
     Path(listening.removeprefix("unix://")).chmod(0)
     is_root = os.geteuid() == 0
     if is_root:
-        # Nothing is forbidden to root: be somebody else for a moment.
+        # Root has every permission: change the user for a moment.
         os.seteuid(65534)
     try:
-        with pytest.raises(NoServerError, match=r"no permission to use .*; is this user in the group `docker`"):
+        with pytest.raises(
+            NoServerError, match=r"^permission denied for unix://.*\. Add this user to the group `docker`$"
+        ):
             docker._daemon()
     finally:
         if is_root:
@@ -62,8 +65,8 @@ def test_an_engine_that_we_may_not_use(listening: str, monkeypatch: pytest.Monke
 
 
 def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It accepts connections, and says nothing."""
-    monkeypatch.setattr(docker, "PATIENCE", 0.1)
+    """It accepts connections and does not answer."""
+    monkeypatch.setattr(docker, "REQUEST_TIMEOUT", 0.1)
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(tmp_path / "docker.sock"))
         engine.listen()
@@ -73,10 +76,10 @@ def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             docker._daemon()
 
 
-def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "somewhere")
 
     with pytest.raises(
-        NoServerError, match=r"^DOCKER_HOST=somewhere is no address such as unix:///var/run/docker.sock$"
+        NoServerError, match=r"^DOCKER_HOST=somewhere is not a valid address\. Example: unix:///var/run/docker.sock$"
     ):
         docker._daemon()

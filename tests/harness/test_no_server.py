@@ -1,4 +1,4 @@
-"""What a run says when it cannot go on: one error, at most fifteen lines, never one per test."""
+"""A run that is aborted prints one error of at most fifteen lines, never one per test."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ async def test_health(client: AsyncClient, number: int) -> None:
 """
 
 
-USELESS = """#!/bin/sh
+FAILING_INITDB = """#!/bin/sh
 [ "$1" = --version ] && echo 'postgres (PostgreSQL) 18.6' && exit
 echo 'initdb: error: no luck'
 exit 1
@@ -30,23 +30,23 @@ def tested(sample: Sample) -> Sample:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_no_postgresql_at_all(tested: Sample, workers: str) -> None:
-    # No major 42 is installed anywhere, and no such image either.
+def test_no_source_has_the_major_version(tested: Sample, workers: str) -> None:
+    # No machine has binaries or an image of major version 42.
     outcome = tested.pytest(
         "-n", workers, "-o", "savepoint_postgres_version=42", DOCKER_HOST="unix:///nowhere/docker.sock"
     )
 
     assert outcome.code != 0
-    assert outcome.output.count("no server of PostgreSQL 42") == 1
+    assert outcome.output.count("no PostgreSQL 42 server found") == 1
     assert "TEST_DATABASE_URL is not set" in outcome.error
     assert "local binaries: found" in outcome.error
     assert "Docker: no daemon at unix:///nowhere/docker.sock" in outcome.error
-    assert "Any of these helps:" in outcome.error
+    assert "Do one of the following:" in outcome.error
     assert len(outcome.error.splitlines()) <= 15
     assert "Traceback" not in outcome.output
 
 
-def test_a_rung_that_is_asked_for_is_the_only_one(tested: Sample) -> None:
+def test_a_chosen_source_is_the_only_one_tried(tested: Sample) -> None:
     outcome = tested.pytest("--postgres", "docker", DOCKER_HOST="unix:///nowhere/docker.sock")
 
     assert outcome.code != 0
@@ -54,14 +54,16 @@ def test_a_rung_that_is_asked_for_is_the_only_one(tested: Sample) -> None:
     assert "local binaries:" not in outcome.error
 
 
-def test_binaries_that_are_named_and_not_there(tested: Sample, tmp_path: Path) -> None:
+def test_postgres_bin_without_binaries(tested: Sample, tmp_path: Path) -> None:
     outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
 
     assert outcome.code != 0
-    assert outcome.error == f"postgres: POSTGRES_BIN={tmp_path} does not hold `postgres` and `initdb` that run."
+    assert (
+        outcome.error == f"postgres: POSTGRES_BIN={tmp_path} does not contain working `postgres` and `initdb` binaries."
+    )
 
 
-def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
+def test_postgres_bin_of_another_major_version(tested: Sample, tmp_path: Path) -> None:
     for name in ("postgres", "initdb"):
         (tmp_path / name).write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 9.6.24'\n")
         (tmp_path / name).chmod(0o755)
@@ -69,22 +71,22 @@ def test_binaries_of_another_major(tested: Sample, tmp_path: Path) -> None:
     outcome = tested.pytest(POSTGRES_BIN=str(tmp_path))
 
     assert outcome.code != 0
-    assert "is PostgreSQL 9.6.24, and this project is on 18" in outcome.error
+    assert "is PostgreSQL 9.6.24, but postgres_version in pyproject.toml is 18." in outcome.error
     assert len(outcome.error.splitlines()) == 1
 
 
-def test_binaries_that_make_no_server(tested: Sample, readable: Path) -> None:
+def test_binaries_whose_initdb_fails(tested: Sample, readable: Path) -> None:
     for name in ("postgres", "initdb"):
-        (readable / name).write_text(USELESS)
+        (readable / name).write_text(FAILING_INITDB)
         (readable / name).chmod(0o755)
 
     outcome = tested.pytest(POSTGRES_BIN=str(readable), DOCKER_HOST="unix:///nowhere/docker.sock")
 
     assert outcome.code != 0
-    assert f"{readable} holds 18.6, but initdb said: initdb: error: no luck" in outcome.error
+    assert f"{readable} (PostgreSQL 18.6): initdb failed: initdb: error: no luck" in outcome.error
 
 
-def test_a_project_without_a_major(tested: Sample) -> None:
+def test_an_invalid_major_version(tested: Sample) -> None:
     outcome = tested.pytest("-o", "savepoint_postgres_version=new")
 
     assert outcome.code != 0
@@ -108,19 +110,19 @@ def test_a_broken_migration(tested: Sample, workers: str) -> None:
 REVISION = '"""New"""\nrevision = "{id}"\ndown_revision = {down!r}\n{more}\ndef upgrade(): ...\ndef downgrade(): ...\n'
 
 UNREADABLE = {
-    "no Python": (
+    "a syntax error": (
         {"id": "0002", "down": "0001", "more": "def broken(:"},
         "migrations/versions/new.py:4: SyntaxError: ",
     ),
-    "an import that fails": (
+    "a failing import": (
         {"id": "0002", "down": "0001", "more": "import nonesuch"},
         "migrations/versions/new.py:4, in <module>: ModuleNotFoundError: No module named 'nonesuch'",
     ),
-    "after one that is not there": (
+    "an unknown down_revision": (
         {"id": "0002", "down": "nonesuch", "more": ""},
         "Revision nonesuch referenced from nonesuch -> 0002 (head), New is not present",
     ),
-    "an id that is taken": ({"id": "0001", "down": None, "more": ""}, "Revision 0001 is present more than once"),
+    "a duplicate ID": ({"id": "0001", "down": None, "more": ""}, "Revision 0001 is present more than once"),
 }
 
 
@@ -136,7 +138,7 @@ def test_a_revision_that_alembic_cannot_read(tested: Sample, revision: dict[str,
     assert "Traceback" not in outcome.output
 
 
-def test_a_module_of_the_project_that_a_revision_imports(tested: Sample) -> None:
+def test_a_broken_module_that_a_revision_imports(tested: Sample) -> None:
     tested.write("src/sample/broken.py", "def broken(:\n")
     more = "from sample import broken\n"
     tested.write("migrations/versions/new.py", REVISION.format(id="0002", down="0001", more=more))

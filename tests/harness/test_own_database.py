@@ -44,7 +44,7 @@ async def test_that_passes(client: AsyncClient) -> None:
 
 def kept(output: str) -> list[list[str]]:
     """The commands with which the summary says to connect."""
-    lines = re.findall(r"^kept for tests/test_a.py::test_that_fails: (.*)$", output, re.M)
+    lines = re.findall(r"^kept the database of tests/test_a.py::test_that_fails: (.*)$", output, re.M)
     return [shlex.split(line) for line in lines]
 
 
@@ -105,7 +105,7 @@ def test_a_server_of_the_runs_own_stays_up_if_asked_to(sample: Sample, workers: 
     outcome = sample.pytest("-n", workers, "--keep-failed-databases")
 
     [command] = kept(outcome.output)
-    told = re.search(r"^its server runs until: kill (\d+)$", outcome.output, re.M)
+    told = re.search(r"^stop its server: kill (\d+)$", outcome.output, re.M)
     assert told, outcome.output
     supervisor, folder = int(told[1]), Path(command[command.index("-h") + 1]).parent
     try:
@@ -121,7 +121,7 @@ def test_it_ends_with_the_run_if_nothing_failed(sample: Sample) -> None:
     outcome = sample.pytest("--keep-failed-databases")
 
     assert "12 passed" in outcome.output, outcome.output
-    assert "kept for" not in outcome.output
+    assert "kept the database" not in outcome.output
     [folder] = re.findall(r"data in (\S+)$", outcome.output, re.M)
     assert not Path(folder).exists()
 
@@ -132,6 +132,6 @@ def test_it_ends_with_the_run_if_nobody_asked(sample: Sample) -> None:
     outcome = sample.pytest()
 
     assert "1 failed, 1 passed" in outcome.output, outcome.output
-    assert "kept for" not in outcome.output
+    assert "kept the database" not in outcome.output
     [folder] = re.findall(r"data in (\S+)$", outcome.output, re.M)
     assert not Path(folder).exists()

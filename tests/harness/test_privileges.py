@@ -1,4 +1,4 @@
-"""As root: the server runs as somebody else, from a copy of the binaries if it has to, and runs at once share one."""
+"""As root: the server runs as another user, if necessary from a copy of the binaries that all runs share."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server ru
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A cache of this test's own, below a folder that everybody may enter."""
+    """A cache for this test, below a folder that every user can enter."""
     folder = Path(tempfile.mkdtemp(dir="/var/cache"))
     monkeypatch.setattr(privileges, "CACHE", folder / "savepoint")
     folder.chmod(0o755)
@@ -39,18 +39,18 @@ def private(tmp_path: Path) -> Binaries:
     return Binaries(tmp_path / "home" / package.name / "pginstall" / "bin", "18.6")
 
 
-def test_runs_at_once_share_one_copy(cache: Path, private: Binaries) -> None:
+def test_concurrent_runs_share_a_copy(cache: Path, private: Binaries) -> None:
     user = privileges.server_user()
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: privileges.readable(private, user), range(4)))
 
     assert len({binaries.folder for binaries in found}) == 1
     assert found[0].folder.is_relative_to(cache)
-    # No half of a copy is left beside it.
+    # No incomplete copy is left.
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_copy_that_nobody_has_used_for_a_month_is_removed(cache: Path, private: Binaries) -> None:
+def test_a_copy_unused_for_a_month_is_removed(cache: Path, private: Binaries) -> None:
     old, young = cache / "old", cache / "young"
     for folder in (old, young):
         folder.mkdir(parents=True)
@@ -62,9 +62,9 @@ def test_a_copy_that_nobody_has_used_for_a_month_is_removed(cache: Path, private
     assert young.exists()
 
 
-def test_a_cache_that_somebody_else_could_write_to_is_not_used(cache: Path, private: Binaries) -> None:
+def test_a_cache_of_another_user_is_not_used(cache: Path, private: Binaries) -> None:
     cache.mkdir()
     os.chown(cache, 12345, 12345)
 
-    with pytest.raises(NoServerError, match="does not belong to root"):
+    with pytest.raises(NoServerError, match="is not owned by root"):
         privileges.readable(private, privileges.server_user())

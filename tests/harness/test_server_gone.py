@@ -1,4 +1,4 @@
-"""A server that ends under a test fails that test and ends the run, in one line and not in one error per test."""
+"""If the server stops during a test, the test fails and the run ends with one line, not one error per test."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ SERVER = """
         os.kill(int(pid), signal.SIGKILL)
 """
 
-# Shared memory that is nobody else's.
+# A separate IPC namespace, so that only this run's shared memory is listed.
 APART = "--mount --ipc"
 
 ONE_OF_ITS_PROCESSES = """
@@ -49,7 +49,7 @@ def with_tests(sample: Sample, kill: str) -> None:
 
 
 def failed_of(outcome: Outcome) -> set[str]:
-    """The tests that failed, in their own lines or while they cleaned up: a server takes a moment to be gone."""
+    """The tests that failed, in the test or in its tear-down: the server may still answer for a moment."""
     return set(re.findall(r"^(?:FAILED|ERROR) (\S+)", outcome.output, re.M))
 
 
@@ -57,18 +57,18 @@ def failed_of(outcome: Outcome) -> set[str]:
 @pytest.mark.parametrize(
     ("kill", "words"),
     [
-        (SERVER, "postgres: the server is gone: it was killed by signal 9; it said: "),
+        (SERVER, "postgres: the server has stopped: killed by signal 9; last message: "),
         (ONE_OF_ITS_PROCESSES, "client backend (PID "),
     ],
     ids=["the server", "one of its processes"],
 )
-def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers: int) -> None:
+def test_the_run_ends_with_one_line(sample: Sample, kill: str, words: str, workers: int) -> None:
     with_tests(sample, kill)
 
     outcome = sample.pytest("-n", str(workers))
 
     assert outcome.code != 0
-    # Of each worker the test that was under way, in its own lines or while it cleaned up.
+    # In each worker, only the running test fails, in the test or in its tear-down.
     failed = failed_of(outcome)
     assert 1 <= len(failed) <= max(1, workers), outcome.output
     assert "INTERNALERROR" not in outcome.output
@@ -77,19 +77,19 @@ def test_one_line_and_no_cascade(sample: Sample, kill: str, words: str, workers:
     assert not Path((sample.folder / "folder").read_text()).exists()
 
 
-def test_of_its_shared_memory_nothing_is_left(sample: Sample) -> None:
+def test_no_shared_memory_is_left(sample: Sample) -> None:
     with_tests(sample, SERVER)
 
     outcome = run_apart(
         sample, 'mount -t tmpfs none /dev/shm; "$@"; echo "--- left"; ipcs -m | grep 0x; ls -A /dev/shm', options=APART
     )
 
-    assert "postgres: the server is gone: " in outcome.error, outcome.output
+    assert "postgres: the server has stopped: " in outcome.error, outcome.output
     assert outcome.output.endswith("--- left\n"), outcome.output
 
 
-def test_a_server_of_ones_own(sample: Sample) -> None:
-    """Of its end nothing is known but what whoever connects is told."""
+def test_an_existing_server(sample: Sample) -> None:
+    """The message has only the error of the connection, since the harness has no log of this server."""
     folder = RunFolder.make()
     try:
         server = local.start(folder, 18)
@@ -100,11 +100,11 @@ def test_a_server_of_ones_own(sample: Sample) -> None:
         folder.close()
 
     assert failed_of(outcome) == {"tests/test_a.py::test_sign_up[100]"}, outcome.output
-    assert "postgres: the server is gone: " in outcome.error
+    assert "postgres: the server has stopped: " in outcome.error
     assert "Connection refused" in outcome.error
 
 
-def test_a_connection_that_is_cut_is_that_tests_own(sample: Sample) -> None:
+def test_a_terminated_connection_fails_only_its_test(sample: Sample) -> None:
     cut = 'await db_session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))'
     with_tests(sample, cut)
 
@@ -115,8 +115,7 @@ def test_a_connection_that_is_cut_is_that_tests_own(sample: Sample) -> None:
     assert "Test run aborted" not in outcome.output
 
 
-def test_a_server_that_is_killed_at_the_end_is_no_error_of_the_harness(sample: Sample) -> None:
-    """Of what cleans up on it, nobody hears."""
+def test_a_server_killed_in_the_last_test_causes_no_internal_error(sample: Sample) -> None:
     with_tests(sample, SERVER)
     path = sample.folder / "tests" / "test_a.py"
     path.write_text(path.read_text().replace("range(200)", "[100]"))
@@ -144,7 +143,7 @@ async def test_a_letter(mailbox: list[str]) -> None:
 """
 
 
-def test_a_fixture_that_fails_at_the_end_of_the_last_test_is_no_matter_of_the_servers(sample: Sample) -> None:
+def test_an_error_in_the_last_tear_down_does_not_abort_the_run(sample: Sample) -> None:
     sample.write("tests/test_a.py", FAILS_AT_ITS_END)
 
     outcome = sample.pytest()
@@ -177,7 +176,7 @@ async def test_b(db_session: AsyncSession) -> None: ...
 """
 
 
-def test_a_server_that_has_no_connection_to_spare_is_not_gone(sample: Sample, server: Server) -> None:
+def test_a_server_without_free_connections_has_not_stopped(sample: Sample, server: Server) -> None:
     with server.connect() as connection:
         connection.execute("CREATE ROLE thrifty LOGIN CREATEDB")
     sample.write("tests/test_a.py", WITHOUT_CONNECTIONS)
@@ -188,12 +187,12 @@ def test_a_server_that_has_no_connection_to_spare_is_not_gone(sample: Sample, se
     assert "Test run aborted" not in outcome.output, outcome.output
 
 
-def test_a_test_that_cuts_the_harness_off_is_told_from_a_crash(sample: Sample) -> None:
+def test_terminating_the_harness_connection_is_not_reported_as_a_crash(sample: Sample) -> None:
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'savepoint'"
     with_tests(sample, f'await db_session.execute(text("{others}"))\n        raise LookupError')
 
     outcome = sample.pytest()
 
-    assert "postgres: the server has cut the harness's connection" in outcome.error, outcome.output
+    assert "postgres: the server has closed the harness's connection" in outcome.error, outcome.output
     assert "pg_terminate_backend" in outcome.error
     assert "all connections" not in outcome.error

@@ -1,4 +1,4 @@
-"""A sweep drops what runs of the same role have left, and nothing that is not the harness's own."""
+"""A sweep drops the databases of ended runs of the same role, and no database that is not the harness's."""
 
 import signal
 import subprocess
@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from harness.database.databases import Databases
-from harness.database.ownership import MARK, NotOursError
+from harness.database.databases import WorkerDatabases
+from harness.database.ownership import MARK, NotOwnedError
 from harness.postgres.server import Server
 from psycopg import sql
 
@@ -52,25 +52,25 @@ def run(server: Server, statement: str, *names: str) -> None:
 
 @pytest.fixture
 def own(server: Server) -> Iterator[Server]:
-    """The server, as one that outlives the run; afterwards none of these tests' databases is there."""
-    yield replace(server, rung="url")
+    """The server, as if it existed before the run; the databases of the test are dropped afterwards."""
+    yield replace(server, source="url")
     for name in names(server):
         run(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 @pytest.fixture
 def others(own: Server) -> Server:
-    """The same, for a role that is not a superuser."""
+    """The same server, with a role that is not a superuser."""
     return replace(own, user="with_password", password="s3cret")  # noqa: S106 - of a server of these tests
 
 
 @pytest.fixture
-def begin(own: Server) -> Iterator[Callable[[Server, str], Databases]]:
-    """Begins runs: `end(begin(server, "0123abcd_gw0"))` leaves them as `kill -9` does."""
-    begun: list[Databases] = []
+def begin(own: Server) -> Iterator[Callable[[Server, str], WorkerDatabases]]:
+    """Starts runs; `end(begin(server, "0123abcd_gw0"))` ends one as `kill -9` does."""
+    begun: list[WorkerDatabases] = []
 
-    def begin(server: Server, owner: str) -> Databases:
-        begun.append(Databases(server, owner))
+    def begin(server: Server, owner: str) -> WorkerDatabases:
+        begun.append(WorkerDatabases(server, owner))
         return begun[-1]
 
     yield begin
@@ -79,14 +79,14 @@ def begin(own: Server) -> Iterator[Callable[[Server, str], Databases]]:
             databases.close()
 
 
-Begin = Callable[[Server, str], Databases]
+Begin = Callable[[Server, str], WorkerDatabases]
 
 
-def end(databases: Databases) -> None:
+def end(databases: WorkerDatabases) -> None:
     databases._maintenance.close()
 
 
-def test_only_what_an_ended_run_of_this_role_has_left_is_dropped(own: Server, others: Server, begin: Begin) -> None:
+def test_only_databases_of_ended_runs_of_this_role_are_dropped(own: Server, others: Server, begin: Begin) -> None:
     killed, alive, of_another = begin(own, "aaaaaaaa_gw0"), begin(own, "bbbbbbbb_gw0"), begin(others, "cccccccc_main")
     gone, in_use, of_role = killed.create_empty(), alive.create_empty(), of_another.create_empty()
     run(own, "CREATE DATABASE savepoint_demo")
@@ -100,17 +100,17 @@ def test_only_what_an_ended_run_of_this_role_has_left_is_dropped(own: Server, ot
     assert gone not in names(own)
     assert names(own) == {in_use, of_role, "savepoint_demo", "savepoint_0123abcd_gw0_7"}
     assert line == (
-        'postgres: databases of ended runs that were not dropped: 1 of role "with_password"; '
+        'postgres: databases of ended runs were not dropped: 1 of role "with_password"; '
         "1 without the harness's comment (savepoint_0123abcd_gw0_7)"
     )
 
 
-def test_a_database_that_the_server_does_not_let_go_stops_nothing(own: Server, others: Server, begin: Begin) -> None:
+def test_a_database_that_cannot_be_dropped_is_reported(own: Server, others: Server, begin: Begin) -> None:
     killed = begin(others, "aaaaaaaa_gw0")
     kept, gone = killed.create_empty(), killed.create_empty()
     end(killed)
 
-    # Nobody but a superuser may end a superuser's connection.
+    # Only a superuser can terminate a superuser's connection.
     with own.connect(kept):
         line = begin(others, "bbbbbbbb_main").sweep()
 
@@ -120,7 +120,7 @@ def test_a_database_that_the_server_does_not_let_go_stops_nothing(own: Server, o
     assert "permission denied to terminate process" in line
 
 
-def test_the_first_worker_sweeps_for_the_run(own: Server, begin: Begin) -> None:
+def test_only_the_first_worker_sweeps(own: Server, begin: Begin) -> None:
     run(own, "CREATE DATABASE savepoint_0123abcd_gw0_7")
 
     lines = [begin(own, f"aaaaaaaa_gw{number}").sweep() for number in range(2)]
@@ -133,12 +133,12 @@ def test_the_first_worker_sweeps_for_the_run(own: Server, begin: Begin) -> None:
     "name",
     ["savepoint_demo", "savepoint_template_demo", "savepoint_0123abcd", "savepoint_0123abcd_gw0_1_backup", "postgres"],
 )
-def test_a_name_without_the_form_is_never_dropped(own: Server, begin: Begin, name: str) -> None:
-    with pytest.raises(ValueError, match=f"only databases of its own, and '{name}' is not one"):
+def test_a_database_with_another_name_is_never_dropped(own: Server, begin: Begin, name: str) -> None:
+    with pytest.raises(ValueError, match=f"only its own databases, not '{name}'"):
         begin(own, "aaaaaaaa_main").drop(name)
 
 
-def test_at_its_end_a_worker_leaves_what_is_not_the_harnesss(own: Server, begin: Begin) -> None:
+def test_a_worker_keeps_databases_without_the_mark_at_its_end(own: Server, begin: Begin) -> None:
     databases = begin(own, "aaaaaaaa_main")
     databases.create_empty()
     run(own, "CREATE DATABASE savepoint_aaaaaaaa_main_notes")
@@ -149,12 +149,12 @@ def test_at_its_end_a_worker_leaves_what_is_not_the_harnesss(own: Server, begin:
     assert names(own) == {"savepoint_aaaaaaaa_main_notes", "savepoint_aaaaaaaa_main_99"}
 
 
-def test_a_template_database_of_somebody_else_is_neither_used_nor_dropped(own: Server, begin: Begin) -> None:
+def test_a_template_database_without_the_mark_is_not_used_or_dropped(own: Server, begin: Begin) -> None:
     name = "savepoint_template_0123456789abcdef"
     run(own, "CREATE DATABASE {} IS_TEMPLATE true", name)
 
     with (
-        pytest.raises(NotOursError, match=f'"{name}" is not used: no comment marks it as the harness'),
+        pytest.raises(NotOwnedError, match=f'cannot use database "{name}": it has no comment of the harness'),
         begin(own, "aaaaaaaa_main").template(name),
     ):
         pass
@@ -163,7 +163,7 @@ def test_a_template_database_of_somebody_else_is_neither_used_nor_dropped(own: S
     run(own, "DROP DATABASE {}", name)
 
 
-def test_a_template_database_has_its_mark_before_its_name(own: Server, begin: Begin) -> None:
+def test_a_template_database_is_marked_before_it_is_renamed(own: Server, begin: Begin) -> None:
     databases = begin(own, "aaaaaaaa_main")
     name = "savepoint_template_0123456789abcdef"
 
@@ -172,12 +172,12 @@ def test_a_template_database_has_its_mark_before_its_name(own: Server, begin: Be
         raise KeyboardInterrupt
 
     assert found is not None
-    assert found.why_not_ours is None
+    assert found.not_owned_reason is None
     assert databases._maintenance.find(name) is None
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_next_run_of_a_role_sweeps_and_that_of_another_says_one_line(
+def test_the_next_run_of_the_role_sweeps_and_another_role_prints_a_line(
     sample: Sample, own: Server, url: str, workers: str
 ) -> None:
     sample.write("tests/test_a.py", WAITING)
@@ -202,7 +202,7 @@ def test_the_next_run_of_a_role_sweeps_and_that_of_another_says_one_line(
         outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=of_another)
 
         assert "2 passed" in outcome.output, outcome.output
-        assert outcome.output.count("databases of ended runs that were not dropped") == 1
+        assert outcome.output.count("databases of ended runs were not dropped") == 1
         assert 'of role "postgres"' in outcome.output
         assert name in names(own)
 
@@ -222,7 +222,7 @@ def has_connections(server: Server) -> bool:
         return connection.execute(query).fetchone() != (0,)
 
 
-def test_names_have_their_form_whatever_the_run_is_called(sample: Sample, own: Server, url: str) -> None:
+def test_names_do_not_depend_on_testrunuid(sample: Sample, own: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest("-n", "1", "--testrunuid", "release", TEST_DATABASE_URL=url)

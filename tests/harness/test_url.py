@@ -1,11 +1,11 @@
-"""TEST_DATABASE_URL: a server that is named is used or refused, and what it holds stays as it is."""
+"""TEST_DATABASE_URL: the server is used or rejected, and its databases are not changed."""
 
 import subprocess
 from dataclasses import replace
 
 import pytest
-from harness.database.databases import Databases
-from harness.database.ownership import MARK, OF_RUN, last_used
+from harness.database.databases import WorkerDatabases
+from harness.database.ownership import MARK, RUN_COMMENT, last_used
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
@@ -36,11 +36,11 @@ def app() -> FastAPI:
 """
 
 REFUSED = {
-    "no URL": ("nonsense", "not a URL of a PostgreSQL server"),
-    "another scheme": ("mysql://u:s3cret@localhost/db", "not a URL of a PostgreSQL server"),
-    "a port that is none": ("postgresql://u:s3cret@localhost:abc/db", "not a URL of a PostgreSQL server"),
-    "an option that is not supported": ("postgresql://u:s3cret@/db?application_name=x", "?application_name= is not"),
-    "nobody listens": ("postgresql://u:s3cret@127.0.0.1:1/postgres", "Connection refused"),
+    "not a URL": ("nonsense", "not a PostgreSQL URL"),
+    "another scheme": ("mysql://u:s3cret@localhost/db", "not a PostgreSQL URL"),
+    "an invalid port": ("postgresql://u:s3cret@localhost:abc/db", "not a PostgreSQL URL"),
+    "an unsupported option": ("postgresql://u:s3cret@/db?application_name=x", "?application_name= is not"),
+    "no server": ("postgresql://u:s3cret@127.0.0.1:1/postgres", "Connection refused"),
     "no such host": ("postgresql://u:s3cret@nowhere.invalid/postgres", "nowhere.invalid"),
     "no such socket": ("postgresql://u:s3cret@/postgres?host=/nowhere", "No such file or directory"),
     "a wrong password": (
@@ -50,15 +50,13 @@ REFUSED = {
     "no password": ("postgresql://with_password@/postgres?host={host}", "no password supplied"),
     "no right to create databases": (
         "postgresql://without_right:s3cret@/postgres?host={host}",
-        'the role "without_right" may not create databases. As a superuser: ALTER ROLE "without_right" CREATEDB',
+        'role "without_right" cannot create databases. Run as a superuser: ALTER ROLE "without_right" CREATEDB',
     ),
 }
 
 
 @pytest.mark.parametrize(("value", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_server_that_does_not_serve_is_refused_in_one_line(
-    sample: Sample, server: Server, value: str, words: str
-) -> None:
+def test_an_unusable_server_is_rejected_in_one_line(sample: Sample, server: Server, value: str, words: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest(TEST_DATABASE_URL=value.format(host=server.host))
@@ -71,17 +69,17 @@ def test_a_server_that_does_not_serve_is_refused_in_one_line(
     assert "Traceback" not in outcome.output
 
 
-def test_a_server_of_another_major_is_refused_in_one_line(sample: Sample, url: str) -> None:
+def test_another_major_version_is_rejected_in_one_line(sample: Sample, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest("-o", "savepoint_postgres_version=17", TEST_DATABASE_URL=url)
 
     assert outcome.code != 0
-    assert "the server is PostgreSQL 18.6, and this project is on 17" in outcome.error
+    assert "the server is PostgreSQL 18.6, but postgres_version in pyproject.toml is 17." in outcome.error
     assert len(outcome.error.splitlines()) == 1
 
 
-def test_a_url_that_is_asked_for_has_to_be_there(sample: Sample) -> None:
+def test_postgres_url_requires_the_variable(sample: Sample) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     assert sample.pytest("--postgres", "url").error == "postgres: --postgres url: TEST_DATABASE_URL is not set."
@@ -89,7 +87,7 @@ def test_a_url_that_is_asked_for_has_to_be_there(sample: Sample) -> None:
 
 @pytest.mark.parametrize("named_by", ["TEST_DATABASE_URL", ".env"])
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_somebodys_database_keeps_its_rows(
+def test_an_existing_database_keeps_its_rows(
     sample: Sample, server: Server, url: str, named_by: str, workers: str
 ) -> None:
     with server.connect() as connection:
@@ -114,16 +112,16 @@ def test_somebodys_database_keeps_its_rows(
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (1,)
 
 
-def test_only_the_template_database_is_left_on_a_server_of_ones_own(sample: Sample, server: Server, url: str) -> None:
+def test_only_the_template_database_is_left_on_an_existing_server(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
-    (sample.folder / "migrations" / "versions" / "note.txt").write_text("Nobody else has this schema.")
+    (sample.folder / "migrations" / "versions" / "note.txt").write_text("Only this test has this schema.")
     before = databases(server)
 
     first, second = (sample.pytest("-n", workers, TEST_DATABASE_URL=url) for workers in ("0", "2"))
 
     assert "2 passed" in first.output, first.output
     assert "2 passed" in second.output, second.output
-    # One: the second run, of the same migrations, found it.
+    # One database: the second run has used it again.
     [name] = databases(server) - before
     assert name.startswith("savepoint_template_")
 
@@ -133,7 +131,7 @@ def databases(server: Server) -> set[str]:
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
-def test_a_schema_that_was_not_used_for_a_week_is_swept(sample: Sample, server: Server, url: str) -> None:
+def test_a_template_unused_for_a_week_is_dropped(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
     old, young, of_an_older_harness = (f"savepoint_template_{letter * 16}" for letter in "abc")
     with server.connect() as connection:
@@ -155,7 +153,7 @@ def test_a_schema_that_was_not_used_for_a_week_is_swept(sample: Sample, server: 
         connection.execute(f"DROP DATABASE {of_an_older_harness}".encode())
 
 
-def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: str) -> None:
+def test_a_template_is_rebuilt_while_other_runs_use_it(sample: Sample, url: str) -> None:
     sample.write(
         "tests/test_a.py",
         A_TEST.replace("async def", "@pytest.mark.own_database\nasync def").replace(
@@ -174,11 +172,11 @@ def test_a_schema_that_is_built_again_while_others_use_it(sample: Sample, url: s
         assert "2 passed" in output, output
 
 
-def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Server, url: str) -> None:
+def test_an_incomplete_template_is_dropped(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
     with server.connect() as connection:
         connection.execute("CREATE DATABASE savepoint_template_0123456789abcdef")
-        connection.execute(f"COMMENT ON DATABASE savepoint_template_0123456789abcdef IS '{OF_RUN}'".encode())
+        connection.execute(f"COMMENT ON DATABASE savepoint_template_0123456789abcdef IS '{RUN_COMMENT}'".encode())
 
     outcome = sample.pytest(TEST_DATABASE_URL=url)
 
@@ -188,11 +186,11 @@ def test_a_template_that_was_never_finished_is_swept(sample: Sample, server: Ser
         assert connection.execute(query).fetchone() == (0,)
 
 
-def test_a_worker_drops_what_is_its_own(server: Server) -> None:
-    first, tenth = Databases(server, "0123abcd_gw1"), Databases(server, "0123abcd_gw10")
+def test_a_worker_drops_only_its_databases(server: Server) -> None:
+    first, tenth = WorkerDatabases(server, "0123abcd_gw1"), WorkerDatabases(server, "0123abcd_gw10")
     tenth.create_empty()
-    # As on a server that outlives the run.
-    first.server = replace(server, rung="url")
+    # As on a server that exists before the run.
+    first.server = replace(server, source="url")
 
     first.create_empty()
     first.close()
@@ -204,7 +202,7 @@ def test_a_worker_drops_what_is_its_own(server: Server) -> None:
     tenth.close()
 
 
-def test_a_servers_own_time_zone_and_locale_do_not_count(sample: Sample, server: Server, url: str) -> None:
+def test_the_servers_time_zone_and_locale_are_ignored(sample: Sample, server: Server, url: str) -> None:
     sample.write("tests/test_a.py", UTC_TEST)
     with server.connect() as connection:
         connection.execute("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
@@ -215,7 +213,7 @@ def test_a_servers_own_time_zone_and_locale_do_not_count(sample: Sample, server:
     assert "1 passed" in outcome.output, outcome.output
 
 
-def test_a_role_that_may_create_databases_is_enough(sample: Sample, server: Server) -> None:
+def test_createdb_is_the_only_required_privilege(sample: Sample, server: Server) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest(TEST_DATABASE_URL=f"postgresql://with_password:s3cret@/postgres?host={server.host}")

@@ -1,4 +1,4 @@
-"""What a stranger may ask, and what they must not be told."""
+"""Requests that clients may send, and data that responses must not contain."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ async def test_sign_up(client: AsyncClient) -> None:
 
 
 def token(name: str, sentence: str, old: str, new: str, words: str) -> Mistake:
-    """A token that is taken though it is not ours."""
+    """A token that must be rejected and is accepted."""
     return Mistake(name, sentence, [Edit(SECURITY, old, new)], TOKENS, [words])
 
 
@@ -35,8 +35,8 @@ def sample(name: str, sentence: str, changes: Sequence[Change], test: str, *word
 
 MISTAKES: list[Mistake] = [
     Mistake(
-        "text that PostgreSQL cannot store, answered with 500",
-        "Anybody fills the error log, and pages whoever is on call.",
+        "status 500 for text that PostgreSQL cannot store",
+        "Any client can fill the error log and trigger alerts.",
         [
             File(
                 "src/shop/notes.py",
@@ -58,12 +58,12 @@ async def find(current: CurrentUser, db: Db, author: str) -> int:
             ),
             included("notes"),
         ],
-        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
-        ["GET /notes with author = '\\x00'", "src/shop/notes.py", "PostgreSQL stores no NUL"],
+        Check("test_requests.py::test_malformed_requests_get_no_5xx"),
+        ["GET /notes with author = '\\x00'", "src/shop/notes.py", "PostgreSQL cannot store NUL"],
     ),
     Mistake(
-        "a route to a table that no migration makes",
-        "It works where somebody has made the table by hand, and is answered with 500 elsewhere.",
+        "a route that reads a table without a migration",
+        "It works only where the table was created by hand, and returns 500 elsewhere.",
         [
             File(
                 "src/shop/notes.py",
@@ -92,24 +92,24 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             ),
             included("notes"),
         ],
-        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
+        Check("test_requests.py::test_malformed_requests_get_no_5xx"),
         [
             "GET /notes",
             "ProgrammingError (src/shop/notes.py:",
             "its migration is missing",
-            "test_models_and_migrations_agree",
+            "test_models_match_migrations",
         ],
     ),
     Mistake(
-        "an id beyond bigint, answered with 500",
-        "The same, by a number.",
+        "status 500 for an id beyond bigint",
+        "Any client can fill the error log and trigger alerts.",
         [Edit("src/shop/deps.py", "Id = Annotated[int, Path(ge=1, le=2**63 - 1)]", "Id = Annotated[int, Path(ge=1)]")],
-        Check("test_requests.py::test_no_request_is_answered_with_a_5xx"),
-        ["GET /users/{id} with id = 9223372036854775808", "a bigint ends at 2**63 - 1"],
+        Check("test_requests.py::test_malformed_requests_get_no_5xx"),
+        ["GET /users/{id} with id = 9223372036854775808", "the largest bigint is 2**63 - 1"],
     ),
     Mistake(
-        "an answer that breaks its own model",
-        "The client's generated code fails on it, and the server's answer is 500.",
+        "a response that does not match its model",
+        "FastAPI returns 500, and generated clients fail.",
         [
             Edit(
                 SCHEMAS,
@@ -122,8 +122,8 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
         ["ResponseValidationError", "nickname"],
     ),
     Mistake(
-        "a password in an answer",
-        "It is kept by whatever stands between.",
+        "a password in a response",
+        "Proxies, caches and browsers store it.",
         [
             Edit(
                 SCHEMAS,
@@ -141,8 +141,8 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
         ["POST /users: the response contains the value of the request's field `password`", "response model"],
     ),
     Mistake(
-        "the hash of a password in an answer",
-        "It is tried against a dictionary, at leisure.",
+        "a password hash in a response",
+        "It can be cracked offline.",
         [
             Edit(
                 SCHEMAS,
@@ -156,7 +156,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
     ),
     Mistake(
         "a password in the log",
-        "Everybody who reads logs knows it.",
+        "Everyone with access to the logs can read it.",
         [
             Edit(
                 USERS,
@@ -168,7 +168,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
             Edit(
                 "src/shop/main.py",
                 "    errors.register(app)\n",
-                # As a service in production has it: handlers of its own, and nothing passed on to the root.
+                # As in production: own handlers, no propagation to the root logger.
                 "    import logging.config\n\n"
                 '    own = {"level": "INFO", "handlers": ["own"], "propagate": False}\n'
                 '    handlers = {"own": {"class": "logging.NullHandler"}}\n'
@@ -182,7 +182,7 @@ async def find(current: CurrentUser, db: Db, after: int) -> int:
     ),
     Mistake(
         "a validation error that repeats the password",
-        "A sign-up with a typing error elsewhere shows it.",
+        "A sign-up with an error in another field returns it.",
         [
             Edit("src/shop/errors.py", "    app.add_exception_handler(RequestValidationError, answer_invalid)\n", ""),
             File(
@@ -200,8 +200,8 @@ async def test_sign_up(client: AsyncClient) -> None:
         ["POST /users: the response contains the value of the request's field `passphrase`"],
     ),
     Mistake(
-        "a route that asks nobody who they are",
-        "Everybody reads what was meant for those who are logged in.",
+        "a route without authentication",
+        "Anonymous clients read data of users.",
         [
             Edit(
                 USERS,
@@ -214,12 +214,12 @@ async def test_sign_up(client: AsyncClient) -> None:
                 "await db.get(User, id)",
             ),
         ],
-        Check("test_routes.py::test_every_route_asks_who_it_is"),
-        ["routes that anybody may use: GET /users/{id}", 'public_routes = ["GET /users/{id}"]'],
+        Check("test_routes.py::test_every_route_requires_authentication"),
+        ["These routes do not require authentication: GET /users/{id}", 'public_routes = ["GET /users/{id}"]'],
     ),
     Mistake(
-        "a route that asks who it is, and does not listen",
-        "The documentation says it is protected.",
+        "a route that declares authentication and accepts anonymous requests",
+        "According to its documentation, the route is protected.",
         [
             Edit(
                 AUTH,
@@ -247,12 +247,12 @@ async def test_sign_up(client: AsyncClient) -> None:
                 "from datetime import UTC, datetime\nfrom typing import Annotated\n",
             ),
         ],
-        Check("test_routes.py::test_a_stranger_is_refused_wherever_somebody_is_asked_for"),
-        ["GET /me: 200", "should answer 401"],
+        Check("test_routes.py::test_unauthenticated_requests_are_rejected"),
+        ["accept anonymous requests: GET /me: 200", "Return 401"],
     ),
     sample(
         "another user's object",
-        "Whoever counts up the ids in an address reads everybody's.",
+        "A client that guesses ids reads the objects of all users.",
         [
             Edit(
                 USERS,
@@ -264,15 +264,15 @@ async def test_sign_up(client: AsyncClient) -> None:
         "assert 200 == 404",
     ),
     sample(
-        "a role that is no longer checked",
-        "Every user is an admin.",
+        "a role that is not checked",
+        "Every user has the rights of an admin.",
         [Edit(AUTH, '    if current.role != "admin":\n        raise HTTPException(403, "for admins only")\n', "")],
         "test_users.py::test_who_lists_users",
         "assert 200 == 403",
     ),
     sample(
-        "a role that a sign-up may choose",
-        "Whoever reads the model makes an admin of themselves.",
+        "a role that a sign-up can set",
+        "Any client can sign up as an admin.",
         [
             Edit(
                 SCHEMAS,
@@ -285,42 +285,42 @@ async def test_sign_up(client: AsyncClient) -> None:
     ),
     token(
         "a token without a signature",
-        "Anybody writes one for anybody.",
+        "Any client can create a token for any user.",
         "                algorithms=[ALGORITHM],\n",
         '                algorithms=[ALGORITHM, "none"],\n',
         "unsigned",
     ),
     token(
-        "a token by another algorithm",
-        "A weaker one, or one that takes the public key for a secret, is enough.",
+        "a token signed with another algorithm",
+        "A weaker algorithm is accepted, or a public key as a secret.",
         "                algorithms=[ALGORITHM],\n",
         '                algorithms=[ALGORITHM, "HS512"],\n',
         "by another algorithm",
     ),
     token(
-        "a token of another key",
-        "A token of the staging system opens production.",
+        "a token signed with another key",
+        "A token of the staging system is valid in production.",
         "                options={",
         '                options={"verify_signature": False, ',
         "401",
     ),
     token(
         "a token for another service",
-        "What one service was given opens all others.",
+        "A token of one service is valid in all others.",
         "                audience=AUDIENCE,\n                options={",
         '                options={"verify_aud": False, ',
         "for somebody else",
     ),
     token(
-        "a token that has expired",
-        "Whoever once had one has it for ever.",
+        "an expired token",
+        "A stolen token stays valid forever.",
         "                options={",
         '                options={"verify_exp": False, ',
         "expired",
     ),
     Mistake(
-        "an answer that tells who has an account, by its status",
-        "A list of addresses becomes a list of customers.",
+        "a status that reveals whether an account exists",
+        "From a list of e-mail addresses, a client learns who the customers are.",
         [
             Edit(
                 AUTH,
@@ -333,8 +333,8 @@ async def test_sign_up(client: AsyncClient) -> None:
         ["assert 404 == 401"],
     ),
     Mistake(
-        "an answer that tells who has an account, by its words",
-        "The same.",
+        "a message that reveals whether an account exists",
+        "From a list of e-mail addresses, a client learns who the customers are.",
         [
             Edit(
                 AUTH,
@@ -346,15 +346,15 @@ async def test_sign_up(client: AsyncClient) -> None:
         ["no such user"],
     ),
     sample(
-        "an answer that tells who has an account, by how long it takes",
-        "The same, with a clock.",
+        "a response time that reveals whether an account exists",
+        "From a list of e-mail addresses, a client learns who the customers are.",
         [Edit(AUTH, "    is_right = await", "    is_right = user is not None and await")],
         "test_auth.py::test_an_unknown_user_costs_the_same_work_as_a_wrong_password",
         "for an unknown user, no password is verified",
     ),
     sample(
-        "a refusal that tells which ids there are",
-        "Ids tell how many customers there are, and how many more each day.",
+        "a 403 that reveals which ids exist",
+        "A client learns how many customers there are.",
         [
             Edit(
                 USERS,
@@ -367,8 +367,8 @@ async def test_sign_up(client: AsyncClient) -> None:
         "403",
     ),
     Mistake(
-        "a column of times without a zone",
-        "What it means depends on where it is read.",
+        "a timestamp column without a time zone",
+        "Its values depend on the reader's time zone.",
         [
             Edit(
                 MODELS,
@@ -377,12 +377,12 @@ async def test_sign_up(client: AsyncClient) -> None:
             ),
             Edit(MODELS, "from sqlalchemy.orm import", "from sqlalchemy import DateTime\nfrom sqlalchemy.orm import"),
         ],
-        Check("test_columns.py::test_every_time_has_a_zone"),
+        Check("test_columns.py::test_datetimes_are_timezone_aware"),
         ["payments.succeeded_at", "DateTime(timezone=True)"],
     ),
     Mistake(
-        "a time of now without a zone",
-        "It is off by the hours between the server and UTC.",
+        "datetime.now() without a time zone",
+        "The value is wrong by the server's offset from UTC.",
         [Edit(SECURITY, "datetime.now(UTC)", "datetime.now()")],
         Tool("ruff DTZ005", ("ruff", "check", "src")),
         ["DTZ005"],
@@ -391,7 +391,7 @@ async def test_sign_up(client: AsyncClient) -> None:
 
 RIGHT: list[Right] = [
     Right(
-        "a password that stands in the answer as something else",
+        "a password that equals other text of the response",
         [
             File(
                 RIGHTS,
@@ -429,7 +429,7 @@ async def version() -> str:
         run=("tests/harness/checks",),
     ),
     Right(
-        "a login that answers with a token, and a log line about it",
+        "a login that returns a token, and a log line without it",
         [
             Edit(
                 USERS,
@@ -451,7 +451,7 @@ async def test_sign_up_and_log_in(client: AsyncClient) -> None:
         ],
     ),
     Right(
-        "an answer without a body, and a form",
+        "a response without a body, and a form",
         [
             File(
                 "src/shop/things.py",

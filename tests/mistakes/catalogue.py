@@ -1,4 +1,4 @@
-"""What an entry of the catalogue consists of: the mistake, where it is made, what must catch it, and in which words."""
+"""The entries of the catalogue: a mistake, the changes that make it, what must catch it, and the expected message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from typing import Protocol
 
 
 class Change(Protocol):
-    """Something done to the files of a project; raises `StaleError` if the project is no longer what it is about."""
+    """A change of a project's files; raises `StaleError` if it does not apply to the project."""
 
     def make(self, project: Path) -> None: ...
 
 
 class StaleError(Exception):
-    """An entry of the catalogue no longer applies."""
+    """A change of the catalogue does not apply to the rendered project."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Replaces `old`, which must stand in the file exactly once."""
+    """Replaces `old`, which must occur in the file exactly once."""
 
     path: str
     old: str
@@ -28,13 +28,13 @@ class Edit:
         file = project / self.path
         text = file.read_text()
         if (count := text.count(self.old)) != 1:
-            raise StaleError(f"{self.path} has this {count} times, not once:\n{self.old}")
+            raise StaleError(f"{self.path} contains this {count} times, expected once:\n{self.old}")
         file.write_text(text.replace(self.old, self.new))
 
 
 @dataclass(frozen=True)
 class File:
-    """Adds a file, which must not be there."""
+    """Adds a file, which must not exist."""
 
     path: str
     text: str
@@ -42,32 +42,32 @@ class File:
     def make(self, project: Path) -> None:
         file = project / self.path
         if file.exists():
-            raise StaleError(f"{self.path} is there already")
+            raise StaleError(f"{self.path} exists")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.text)
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Removes a file, which must be there."""
+    """Removes a file, which must exist."""
 
     path: str
 
     def make(self, project: Path) -> None:
         if not (project / self.path).exists():
-            raise StaleError(f"{self.path} is not there")
+            raise StaleError(f"{self.path} does not exist")
         (project / self.path).unlink()
 
 
-# What catches a mistake. `by` is how README's table says it.
+# What catches a mistake. `by` is its name in README's table.
 
 
 @dataclass(frozen=True)
 class Check:
-    """A test of the harness's, in `tests/harness/checks/`: every project has it, whatever its owner deletes.
+    """A check in `tests/harness/checks/`, which every project has.
 
     Args:
-        test: such as `test_migrations.py::test_migrations_have_one_head`.
+        test: such as `test_migrations.py::test_single_head_revision`.
     """
 
     test: str
@@ -79,7 +79,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Guarded:
-    """A guard, which fails the test that the entry brings along; with the guard off, that test passes.
+    """A guard that fails the test of the entry; with the guard disabled, the test passes.
 
     Args:
         guard: its name.
@@ -94,11 +94,11 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of the harness that has no switch, such as those of a savepoint test, pytest's warnings as errors, or one
+    """A rule of the harness that cannot be disabled, such as the rules of a savepoint test, warnings as errors, or one
     error for the whole run; any test that comes this way fails.
 
     Args:
-        by: what it is called, such as "the savepoint's rules".
+        by: its name, such as "the savepoint's rules".
     """
 
     by: str
@@ -106,7 +106,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class SampleTest:
-    """A test of the sample service, which shows its owner how; it goes when they delete it.
+    """A test of the sample service, which its owner may delete.
 
     Args:
         test: such as `test_auth.py::test_log_in`.
@@ -121,11 +121,11 @@ class SampleTest:
 
 @dataclass(frozen=True)
 class Tool:
-    """A command beside pytest, which the project's workflow and pre-commit run.
+    """A command other than pytest, which the project's workflow and pre-commit run.
 
     Args:
-        by: what it is called, such as "ruff ASYNC251".
-        command: as it is typed after `uv run`, such as `("ruff", "check")`.
+        by: its name, such as "ruff ASYNC251".
+        command: the command after `uv run`, such as `("ruff", "check")`.
     """
 
     by: str
@@ -137,16 +137,16 @@ Catcher = Check | Guarded | Rule | SampleTest | Tool
 
 @dataclass(frozen=True)
 class Mistake:
-    """Something that goes wrong in production, though tests of the usual kind pass.
+    """A mistake that fails in production, while ordinary tests pass.
 
     Args:
-        name: what was done, in a few words of the field: "a downgrade that does nothing".
-        sentence: what comes of it, for somebody who has not met it yet.
-        changes: how it is made in a rendered project.
+        name: the mistake in a few words: "a downgrade that does nothing".
+        sentence: its effect, for a reader who does not know it.
+        changes: the changes that make it in a rendered project.
         caught_by: what must fail.
-        words: what its message must hold, so that the reader knows what to do.
-        answers: of the variant that it is made in; PostgreSQL 18 with everything, unless they say otherwise.
-        run: what pytest is asked to run; by default what catches it, or the test files that `changes` add.
+        words: what the message must contain.
+        answers: the answers of the rendered project; by default PostgreSQL 18 with all features.
+        run: pytest's arguments; by default what catches it, or the test files that `changes` add.
         alone: why no other mistake can be made in the same run, if its files alone do not tell.
     """
 
@@ -161,7 +161,7 @@ class Mistake:
 
     @property
     def tests(self) -> list[str]:
-        """What pytest is asked to run."""
+        """The paths that pytest runs."""
         match self.caught_by:
             case _ if self.run:
                 return list(self.run)
@@ -175,11 +175,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Right:
-    """Code that is right, and that a careless guard would refuse.
+    """Correct code that a check or guard must not reject.
 
     Args:
         name: what it does, in a few words.
-        changes: how it comes into a rendered project, with tests that pass.
+        changes: the changes that add it to a rendered project, with tests that pass.
         answers, run: as in `Mistake`.
     """
 
@@ -190,6 +190,6 @@ class Right:
 
     @property
     def tests(self) -> list[str]:
-        """What pytest is asked to run."""
+        """The paths that pytest runs."""
         added = [change.path for change in self.changes if isinstance(change, File) and "/test_" in change.path]
         return [*self.run, *added]

@@ -1,4 +1,4 @@
-"""Migrations for which a service waits, or fails, while they run."""
+"""Migrations that make requests wait or fail while they run."""
 
 from tests.mistakes.catalogue import Check, Mistake, Right
 from tests.mistakes.migrations import (
@@ -8,13 +8,13 @@ from tests.mistakes.migrations import (
     revision,
 )
 
-TITLE = "Migrations, while the service is used"
+TITLE = "Migrations of a database in use"
 
-NOBODY_WAITS = Check("test_new_revisions.py::test_new_revisions_block_nobody")
+LOCK_SAFE = Check("test_new_revisions.py::test_new_migrations_are_lock_safe")
 NEW = ("tests/harness/checks/test_new_revisions.py",)
 
-HEADING = "while the upgrade of 0003 runs, or the old release with it, requests wait or fail"
-REASON = 'locks = "some hundred rows"'
+HEADING = "The upgrade of 0003 makes requests of the running release wait or fail:"
+REASON = 'takes_locks = "a few hundred rows"'
 
 ADD_REFERRER = 'op.add_column("users", sa.Column("referrer_id", sa.BigInteger()))'
 REFER = 'op.create_foreign_key("fk_users_referrer_id_users", "users", "users", ["referrer_id"], ["id"]'
@@ -22,64 +22,64 @@ LONGER = 'op.alter_column("users", "email", type_=sa.{}, existing_nullable=False
 
 
 def unsafe(name: str, sentence: str, upgrade: str, *words: str) -> Mistake:
-    """A revision that does this."""
-    return Mistake(name, sentence, [revision("0003", upgrade)], NOBODY_WAITS, [HEADING, *words, REASON])
+    """A revision with this upgrade."""
+    return Mistake(name, sentence, [revision("0003", upgrade)], LOCK_SAFE, [HEADING, *words, REASON])
 
 
 MISTAKES: list[Mistake] = [
     unsafe(
-        "an index that is not made CONCURRENTLY",
-        "Nobody can write to the table until it is read to its end.",
+        "CREATE INDEX without CONCURRENTLY",
+        "Writes to the table wait until the index is built.",
         f"{ADD_NICKNAME}\n    {INDEX_NICKNAME})",
         "CREATE INDEX ix_users_nickname ON users (nickname)",
         "op.create_index(…, postgresql_concurrently=True)",
     ),
     unsafe(
-        "a foreign key that is checked at once",
-        "Nobody can write to either table until all rows are compared.",
+        "a foreign key without NOT VALID",
+        "Writes to both tables wait until all rows are checked.",
         f"{ADD_REFERRER}\n    {REFER})",
         "adding-foreign-key-constraint",
         "op.create_foreign_key(…, postgresql_not_valid=True)",
         "VALIDATE CONSTRAINT",
     ),
     unsafe(
-        "a CHECK that is checked at once",
-        "Nobody can read or write until all rows are read.",
+        "a CHECK without NOT VALID",
+        "Reads and writes wait until all rows are checked.",
         'op.create_check_constraint("ck_users_email", "users", "email <> \'\'")',
         "constraint-missing-not-valid",
         "op.create_check_constraint(…, postgresql_not_valid=True)",
     ),
     unsafe(
-        "a unique constraint that makes its own index",
-        "Nobody can read or write until the index is built.",
+        "a unique constraint without an existing index",
+        "Reads and writes wait until the index is built.",
         'op.create_unique_constraint("uq_users_created_at", "users", ["created_at"])',
         "disallowed-unique-constraint",
         "UNIQUE USING INDEX",
     ),
     unsafe(
         "SET NOT NULL on a column in use",
-        "Nobody can read or write until all rows are read; and the release that still runs writes NULL.",
+        "Reads and writes wait until all rows are checked, and the running release inserts NULL.",
         f'{ADD_NICKNAME}\n    op.alter_column("users", "nickname", nullable=False)',
         "adding-not-nullable-field",
         "a CHECK",
     ),
     unsafe(
-        "a type that writes the table anew",
-        "Nobody can read or write until each row is copied.",
+        "a change of type that rewrites the table",
+        "Reads and writes wait until all rows are copied.",
         LONGER.format("String(20)"),
         "changing-column-type",
-        "drop the old one in a later release",
+        "drop the old column in a later release",
     ),
     unsafe(
-        "a column that is renamed",
-        "The release that still runs asks for the old name, and is answered with errors.",
+        "a renamed column",
+        "Queries of the running release fail: they use the old name.",
         'op.alter_column("users", "email", new_column_name="mail")',
         "renaming-column",
-        "let the service use both",
+        "let the service use both columns",
     ),
     unsafe(
-        "an index that is dropped at once",
-        "It waits for the longest query, and everybody who comes later waits for it.",
+        "DROP INDEX without CONCURRENTLY",
+        "It waits for the longest query, and later queries wait for it.",
         'op.execute("DROP INDEX IF EXISTS ix_of_old")',
         "require-concurrent-index-deletion",
         "op.drop_index(…, postgresql_concurrently=True)",
@@ -88,7 +88,7 @@ MISTAKES: list[Mistake] = [
 
 RIGHT: list[Right] = [
     Right(
-        "a column that may be NULL, one with a default, and an index made CONCURRENTLY",
+        "a nullable column, a column with a default, and an index created CONCURRENTLY",
         [
             revision(
                 "0003",
@@ -101,7 +101,7 @@ RIGHT: list[Right] = [
         run=NEW,
     ),
     Right(
-        "a foreign key that is validated by a revision of its own",
+        "a foreign key that a later revision validates",
         [
             revision("0003", f"{ADD_REFERRER}\n    {REFER}, postgresql_not_valid=True)"),
             revision(
@@ -112,9 +112,9 @@ RIGHT: list[Right] = [
         ],
         run=NEW,
     ),
-    Right("a longer VARCHAR, which writes nothing anew", [revision("0003", LONGER.format("String(300)"))], run=NEW),
+    Right("a longer VARCHAR, which rewrites nothing", [revision("0003", LONGER.format("String(300)"))], run=NEW),
     Right(
-        "a table with indexes and constraints, all of them new",
+        "a new table with indexes and constraints",
         [
             revision(
                 "0003",
@@ -128,13 +128,13 @@ RIGHT: list[Right] = [
         run=NEW,
     ),
     Right(
-        "an index made at once by a revision that says so",
+        "CREATE INDEX in a revision that is declared takes_locks",
         [
             revision(
                 "0003",
                 f"{ADD_NICKNAME}\n    {INDEX_NICKNAME})",
                 DROP_NICKNAME,
-                says='locks = "some hundred rows"',
+                says='takes_locks = "a few hundred rows"',
             )
         ],
         run=NEW,

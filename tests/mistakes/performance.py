@@ -77,22 +77,32 @@ async def invitations(db: Db) -> list[str]:
     ),
     Mistake(
         "a list without a limit",
-        "It answers with all rows there are: three in a test, a million in production.",
+        "It returns all rows: three in a test, a million in production.",
         [
             Edit("src/shop/users.py", f"    {LIMIT},\n", ""),
             Edit("src/shop/users.py", ".limit(limit + 1)", ""),
             Edit("src/shop/users.py", "found[:limit]", "found"),
             Edit("src/shop/users.py", "users[-1].id if len(found) > limit else None", "None"),
         ],
-        Check("test_lists.py::test_lists_have_a_bound"),
-        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unpaginated_routes = ["/users"]'],
+        Check("test_lists.py::test_list_endpoints_are_paginated"),
+        [
+            "a list without a maximum length:",
+            "GET /users",
+            "limit: Annotated[int, Query(ge=1, le=100)]",
+            'unpaginated_routes = ["/users"]',
+        ],
     ),
     Mistake(
         "a limit without a maximum",
-        "`?limit=1000000000` is a list without a limit.",
+        "`?limit=1000000000` returns all rows.",
         [Edit("src/shop/users.py", LIMIT, "limit: Annotated[int, Query(ge=1)] = 50")],
-        Check("test_lists.py::test_lists_have_a_bound"),
-        ["GET /users", "limit: Annotated[int, Query(ge=1, le=100)]", 'unpaginated_routes = ["/users"]'],
+        Check("test_lists.py::test_list_endpoints_are_paginated"),
+        [
+            "a list without a maximum length:",
+            "GET /users",
+            "limit: Annotated[int, Query(ge=1, le=100)]",
+            'unpaginated_routes = ["/users"]',
+        ],
     ),
     Mistake(
         "a test that takes longer than it may",
@@ -189,12 +199,12 @@ async def test_few(client: AsyncClient, create: Create, db_session: AsyncSession
         ],
     ),
     Right(
-        "a page, one thing that has parts, and lists that are short by their type",
+        "a page, an object with parts, and lists with a short type",
         _LIMITED,
         run=["tests/harness/checks/test_lists.py"],
     ),
     Right(
-        "a list that pyproject.toml names as short by nature",
+        "a list that is in unpaginated_routes",
         [
             *routes("""
 @router.get("/roots")

@@ -1,4 +1,4 @@
-"""Routes that an entry adds to the service, as its owner would: a module, and two lines of `main.py`."""
+"""Routes that an entry adds to the service: a module, and two lines of `main.py`."""
 
 from tests.mistakes.catalogue import Change, Edit, File
 
@@ -64,5 +64,5 @@ async def count(session: AsyncSession) -> int:
 
 
 def file_of_tests(text: str, name: str = "mistake") -> File:
-    """A test file with what most of them import."""
+    """A test file with common imports."""
     return File(f"tests/test_{name}.py", TEST + text)

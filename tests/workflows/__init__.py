@@ -1,1 +1,1 @@
-"""The workflows, those that are rendered and this repository's own: audited, and their steps run."""
+"""Tests of the workflows, rendered and of this repository: they are audited, and their steps are run."""

@@ -1,4 +1,4 @@
-"""A default project in a repository of its owner's, and its workflows, to be run."""
+"""A default project in a Git repository, and its workflows."""
 
 import shutil
 from collections.abc import Callable
@@ -19,7 +19,7 @@ WorkflowOf = Callable[..., Workflow]
 def installed(
     render: Render, environment: Path, default_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
-    """A project with its uv.lock, committed. Its tests cover all of it, and a gate of 100 % says so."""
+    """A project with a committed uv.lock, and a coverage threshold of 100 %."""
     folder = render.copy(tmp_path_factory.mktemp("workflows") / "project", coverage_threshold="100")
     project = synced(folder, environment, default_python)
     git(folder, "init", "--quiet", "--initial-branch=main")
@@ -31,13 +31,13 @@ def installed(
 
 @pytest.fixture
 def owned(installed: Project, tmp_path: Path) -> Owned:
-    """A copy of that project, for one test to write into and to commit."""
+    """A copy of the project that a test can change and commit."""
     return Owned(Path(shutil.copytree(installed.folder, tmp_path / "project")))
 
 
 @pytest.fixture(scope="session")
 def workflow_of(installed: Project, server: Server, tmp_path_factory: pytest.TempPathFactory) -> WorkflowOf:
-    """`workflow_of(owned)`: its tests.yml, to be run in the environment that was made for `installed`."""
+    """`workflow_of(owned)`: its tests.yml, run in the environment of `installed`."""
 
     def workflow_of(owned: Owned, name: str = "tests", event: str = "push") -> Workflow:
         return Workflow(Project(owned.folder, installed.env), name, server, tmp_path_factory.mktemp("jobs"), event)

@@ -31,7 +31,7 @@ def test_an_expression_has_its_value(expression: str, value: object) -> None:
     assert evaluate(expression, NAMES) == value
 
 
-def test_expressions_stand_in_a_text() -> None:
+def test_expressions_in_a_text() -> None:
     assert inserted("shard ${{ matrix.shard }}: ${{ cancelled() }}${{ null }}", NAMES) == "shard 2: false"
 
 
@@ -39,6 +39,6 @@ def test_expressions_stand_in_a_text() -> None:
     ("expression", "error"),
     [("matrix.shrad", KeyError), ("secrets.key", KeyError), ("1 > 0", ValueError), ("(1", ValueError)],
 )
-def test_what_is_not_there_is_an_error(expression: str, error: type[Exception]) -> None:
+def test_an_unknown_name_or_syntax_is_an_error(expression: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         evaluate(expression, NAMES)

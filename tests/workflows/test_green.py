@@ -1,4 +1,4 @@
-"""The rendered project's workflows on the project as it is: every step runs, in order, and every job passes."""
+"""The workflows of an unchanged rendered project: every step runs, in order, and every job passes."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ SHARDS = 3
 
 @pytest.fixture(scope="module")
 def sharded(installed: Project, tmp_path_factory: pytest.TempPathFactory) -> Owned:
-    """The project with more than one shard, by the one edit that the workflow speaks of."""
+    """The project with more than one shard, by the edit that the workflow's comment describes."""
     owned = Owned(Path(shutil.copytree(installed.folder, tmp_path_factory.mktemp("sharded") / "project")))
     owned.replace(".github/workflows/tests.yml", "shard: [1]", f"shard: {list(range(1, SHARDS + 1))}")
     owned.commit("More shards")
@@ -52,13 +52,15 @@ def cases(report: Path) -> list[ET.Element]:
     return list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
 
 
-def test_the_page_of_the_run_sums_it_up(run: Run) -> None:
+def test_the_summary_of_the_run(run: Run) -> None:
     for job in run.jobs["tests"]:
         assert re.fullmatch(r"### Tests: \d+ passed\n", job.summary)
     assert re.search(r"\*\*TOTAL\*\* .* \*\*100%\*\*", run.jobs["coverage"][0].summary)
 
 
-def test_the_gate_is_for_all_shards_together(run: Run, sharded: Owned, workflow_of: WorkflowOf, tmp_path: Path) -> None:
+def test_the_threshold_is_for_all_shards_together(
+    run: Run, sharded: Owned, workflow_of: WorkflowOf, tmp_path: Path
+) -> None:
     assert 'line-rate="1"' in (run.artifacts / "coverage" / "coverage.xml").read_text()
 
     fewer = Path(shutil.copytree(run.artifacts, tmp_path / "artifacts"))
@@ -70,7 +72,7 @@ def test_the_gate_is_for_all_shards_together(run: Run, sharded: Owned, workflow_
     assert coverage.failed.startswith("uv run coverage report")
 
 
-def test_pre_commit_asks_what_lint_does(installed: Project) -> None:
+def test_pre_commit_runs_the_commands_of_lint(installed: Project) -> None:
     workflow, hooks = (
         yaml.safe_load((installed.folder / path).read_text())
         for path in (".github/workflows/tests.yml", ".pre-commit-config.yaml")

@@ -1,4 +1,4 @@
-"""The nightly run of the rendered project: the tests, on the newest releases of what it depends on."""
+"""The nightly workflow of the rendered project: tests with the newest releases of its dependencies, and fuzzing."""
 
 import re
 import tomllib
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("workflows")
 
 @pytest.fixture
 def outdated(owned: Owned, installed: Project) -> Owned:
-    """A project whose uv.lock has an old release of something, and which has few tests."""
+    """A project with an old release in uv.lock, and few tests."""
     for path in (owned.folder / "tests").glob("test_[!a]*.py"):
         path.unlink()
     Project(owned.folder, installed.env).check(UV, "lock", "--upgrade-package", "idna==3.10")
@@ -36,7 +36,7 @@ def test_the_newest_releases_are_tested(outdated: Owned, workflow_of: WorkflowOf
     assert "3.10" not in [package["version"] for package in newest["package"] if package["name"] == "idna"]
 
 
-def test_what_breaks_is_red(outdated: Owned, workflow_of: WorkflowOf) -> None:
+def test_a_failed_update_is_red(outdated: Owned, workflow_of: WorkflowOf) -> None:
     outdated.replace("pyproject.toml", '  "alembic', '  "idna>=3,<3",\n  "alembic')
     outdated.commit("What nothing satisfies")
 
@@ -57,7 +57,7 @@ def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
     assert "### Tests: 1 passed" in job.summary
 
 
-def test_what_fuzzing_finds_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
+def test_a_finding_of_fuzzing_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
     owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text)
     owned.replace("src/my_service/users.py", "responses=refusals(401, 404)", "responses=refusals(401)")
     owned.commit("A status that nothing describes")

@@ -1,4 +1,4 @@
-"""Each mistake that the rendered project's tests.yml is there for turns it red, at the step that is meant to see it."""
+"""Each mistake fails the rendered project's tests.yml at the expected step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def replace(path: str, old: str, new: str) -> Callable[[Owned], None]:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is done to the project, the job that fails, the beginning of its step that does, and what it says."""
+    """A change of the project, the job that fails, the beginning of the step that fails, and a part of its output."""
 
     name: str
     make: Callable[[Owned], None]
@@ -39,7 +39,7 @@ MISTAKES = [
         replace(MODELS, "String(16), server_default", "String(32), server_default"),
         "tests",
         "uv run pytest",
-        "the models say what no migration does",
+        "The models differ from the migrated database",
     ),
     Mistake(
         "the coverage falls",
@@ -105,8 +105,8 @@ def test_a_mistake_turns_it_red(owned: Owned, workflow_of: WorkflowOf, mistake: 
     assert run.results == {**dict.fromkeys(before, "success"), mistake.job: "failure", "required": "failure"}
 
 
-def test_a_test_that_fails_turns_it_red_and_is_left_to_be_read(owned: Owned, workflow_of: WorkflowOf) -> None:
-    """On the run's page, and as JUnit's XML. The coverage of half a run is not measured, and that alone is red too."""
+def test_a_failing_test_turns_it_red_and_is_in_the_artifacts(owned: Owned, workflow_of: WorkflowOf) -> None:
+    """In the summary of the run, and in the JUnit XML. Coverage is skipped then, which is red too."""
     append("tests/test_app.py", "\n\ndef test_of_markup() -> None:\n    assert '<b>' == '```'\n")(owned)
     owned.commit("A test that fails")
 
@@ -120,7 +120,7 @@ def test_a_test_that_fails_turns_it_red_and_is_left_to_be_read(owned: Owned, wor
     assert "test_of_markup" in (run.artifacts / "tests-1" / "junit-1.xml").read_text()
 
 
-def test_a_job_that_is_skipped_is_no_job_that_has_passed(owned: Owned, workflow_of: WorkflowOf) -> None:
+def test_a_skipped_job_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
     owned.replace(".github/workflows/tests.yml", "    needs: tests\n", "    needs: tests\n    if: false\n")
     owned.commit("Turned off")
 
@@ -144,8 +144,8 @@ def downgrade() -> None:
 
 
 @pytest.mark.parametrize("event", ["pull_request", "push"])
-def test_each_revision_of_a_pull_request_is_a_new_one(owned: Owned, workflow_of: WorkflowOf, event: str) -> None:
-    """Once merged, they are taken for deployed, but for the newest."""
+def test_every_revision_of_a_pull_request_is_new(owned: Owned, workflow_of: WorkflowOf, event: str) -> None:
+    """After the merge, only the newest is."""
     git(owned.folder, "switch", "--quiet", "--create", "branch")
     for name, before, statement in [("0003", "0002", "DROP INDEX IF EXISTS ix_of_old"), ("0004", "0003", "SELECT 1")]:
         (owned.folder / f"migrations/versions/{name}_new.py").write_text(REVISION.format(name, before, statement))
@@ -160,4 +160,4 @@ def test_each_revision_of_a_pull_request_is_a_new_one(owned: Owned, workflow_of:
     else:
         assert job.failed is not None, job.log
         assert job.failed.startswith("uv run pytest tests/harness/checks/test_new_revisions.py")
-        assert "while the upgrade of 0003 runs" in job.log
+        assert "The upgrade of 0003 makes requests of the running release wait or fail" in job.log

@@ -1,1 +1,1 @@
-"""Checks that need no knowledge of the application, and so come with the template and get better with it."""
+"""Checks that work for every application, and are updated with the template."""

@@ -1,10 +1,10 @@
-"""Fuzzing: schemathesis sends what the service's OpenAPI description allows, and what it does not.
+"""Fuzzing: schemathesis sends requests that match the service's OpenAPI description, and requests that violate it.
 
     uv run --group fuzz pytest tests/harness/checks/fuzz.py
 
-No other run collects it. The application is served on loopback with a database of its own, signed in as whoever
-`malformed_request_client` names; schemathesis runs beside it, in a process of its own, with its own output and its own
-`schemathesis.toml`, if the project has one. The guards watch each request.
+Other runs do not collect this file. The application is served on loopback, with its own database; the requests have the
+headers of the client that `malformed_request_client` names. schemathesis runs in a separate process, prints its own
+output, and reads the project's `schemathesis.toml`. The guards check each request.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ from httpx import AsyncClient
 from tests.harness.core.requests import App
 from tests.harness.core.source_lines import places
 
-INSTALL = "schemathesis and uvicorn are in a dependency group of their own: uv run --group fuzz pytest {}"
+INSTALL = "schemathesis is not installed. Run: uv run --group fuzz pytest {}"
 
-# What each client sends by itself.
-OF_HTTPX = {"accept", "accept-encoding", "connection", "user-agent"}
+# httpx's default headers; schemathesis has its own.
+DEFAULT_HEADERS = {"accept", "accept-encoding", "connection", "user-agent"}
 
 
-class Served:
-    """The application on loopback.
+class ServedApp:
+    """The application, served on loopback.
 
     Attributes:
-        url: where.
-        errors: what was answered with 500, and where it comes from; each once.
+        url: its address.
+        errors: the routes that raised, with the exception and its place; without duplicates.
     """
 
     def __init__(self, app: App, root: Path) -> None:
@@ -49,16 +49,16 @@ class Served:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            # Answered already, and raised again for a server's log.
+            # The response has been sent; Starlette raises the exception again for the server's log.
             where = "; ".join(places(error, self._root)[-1:])
             route = getattr(scope.get("route"), "path", scope["path"])
             self.errors[f"{scope['method']} {route}: {type(error).__name__} ({where})"] = None
 
 
 @pytest.fixture
-async def _served(anyio_backend: str, asgi_app: App, pytestconfig: pytest.Config) -> AsyncIterator[Served]:
-    """A server, as in production, in the loop of the tests."""
-    served = Served(asgi_app, pytestconfig.rootpath)
+async def _served(anyio_backend: str, asgi_app: App, pytestconfig: pytest.Config) -> AsyncIterator[ServedApp]:
+    """The application, served by uvicorn in the event loop of the tests."""
+    served = ServedApp(asgi_app, pytestconfig.rootpath)
     uvicorn = import_module("uvicorn")
     server = uvicorn.Server(uvicorn.Config(served, lifespan="off", log_config=None, access_log=False))
     with socket.socket() as listening:
@@ -74,7 +74,7 @@ async def _served(anyio_backend: str, asgi_app: App, pytestconfig: pytest.Config
 
 @pytest.fixture
 def _schemathesis() -> str:
-    """The command."""
+    """The path of the command."""
     command = shutil.which("st", path=sysconfig.get_path("scripts"))
     if command is None:
         pytest.fail(INSTALL.format("tests/harness/checks/fuzz.py"), pytrace=False)
@@ -83,32 +83,32 @@ def _schemathesis() -> str:
 
 @pytest.mark.own_database
 @pytest.mark.allow_guard("slow_test")
-async def test_the_service_keeps_its_word(
+async def test_openapi_contract(
     _schemathesis: str,
     app: FastAPI,
-    _served: Served,
+    _served: ServedApp,
     _caller: AsyncClient,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(app.openapi()))
-    headers = [f"--header={name}:{value}" for name, value in _caller.headers.items() if name not in OF_HTTPX]
+    headers = [f"--header={name}:{value}" for name, value in _caller.headers.items() if name not in DEFAULT_HEADERS]
 
-    with _shown(pytestconfig):
+    with _uncaptured(pytestconfig):
         process = await asyncio.create_subprocess_exec(
             _schemathesis, "run", str(description), f"--url={_served.url}", *headers, cwd=pytestconfig.rootpath
         )
         code = await process.wait()
 
     if code:
-        said = ["the service does not do what its OpenAPI description says: see above, each with a curl command."]
+        lines = ["The service violates its OpenAPI description: see the failures above, each with a curl command."]
         if _served.errors:
-            said += ["What was answered with 500:", *(f"  {error}" for error in _served.errors)]
-        pytest.fail("\n".join(said), pytrace=False)
+            lines += ["Responses with status 500:", *(f"  {error}" for error in _served.errors)]
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
-def _shown(config: pytest.Config) -> Any:
-    """Let its output through as it comes: it takes a minute or more."""
+def _uncaptured(config: pytest.Config) -> Any:
+    """Print the output of schemathesis immediately: it runs for a minute or more."""
     capture = config.pluginmanager.getplugin("capturemanager")
     return nullcontext() if capture is None else capture.global_and_fixture_disabled()

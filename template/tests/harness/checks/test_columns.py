@@ -1,4 +1,4 @@
-"""Columns of the models: a time without a zone is a time that nobody can tell."""
+"""Columns of the models: timestamps must have a time zone."""
 
 import pytest
 from sqlalchemy import DateTime, MetaData
@@ -6,7 +6,7 @@ from sqlalchemy import DateTime, MetaData
 from tests.harness.core.settings import settings_of
 
 
-def test_every_time_has_a_zone(metadata: MetaData, pytestconfig: pytest.Config) -> None:
+def test_datetimes_are_timezone_aware(metadata: MetaData, pytestconfig: pytest.Config) -> None:
     allowed = settings_of(pytestconfig).naive_datetime_columns
     naive = [
         f"{table.fullname}.{column.name}"
@@ -16,9 +16,9 @@ def test_every_time_has_a_zone(metadata: MetaData, pytestconfig: pytest.Config) 
     ]
     if missing := [name for name in naive if name not in allowed]:
         pytest.fail(
-            f"times without a zone: {', '.join(missing)}. What they mean depends on who reads them, and comparing one "
-            "with a time that has a zone raises.\n"
-            "DateTime(timezone=True), and a migration. For one that is meant so, such as a time of day on a ticket: "
-            f'naive_datetime_columns = ["{missing[0]}"] under [tool.savepoint] of pyproject.toml.',
+            f"Columns of timestamps without a time zone: {', '.join(missing)}.\n"
+            "Their values are ambiguous, and comparing them with timezone-aware values raises. Use "
+            "DateTime(timezone=True), and write a migration. If a column must be naive, add under [tool.savepoint] of "
+            f'pyproject.toml: naive_datetime_columns = ["{missing[0]}"]',
             pytrace=False,
         )

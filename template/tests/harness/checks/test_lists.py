@@ -1,4 +1,4 @@
-"""The lists of the API: each has a bound, by what the API says of itself."""
+"""List endpoints must have a maximum length, according to the OpenAPI description."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from tests.harness.app.unbounded_lists import unbounded_lists
 from tests.harness.core.settings import settings_of
 
 
-def test_lists_have_a_bound(app: object, pytestconfig: pytest.Config) -> None:
+def test_list_endpoints_are_paginated(app: object, pytestconfig: pytest.Config) -> None:
     describe = getattr(app, "openapi", None)
     if describe is None:
-        pytest.skip("the application has no openapi() to read, as FastAPI has")
+        pytest.skip("the application has no openapi() method")
     allowed = settings_of(pytestconfig).unpaginated_routes
 
     unbounded = [path for path in unbounded_lists(describe()) if path not in allowed]
@@ -17,9 +17,9 @@ def test_lists_have_a_bound(app: object, pytestconfig: pytest.Config) -> None:
     if unbounded:
         lines = "\n".join(f"  GET {path}" for path in unbounded)
         pytest.fail(
-            f"these answer with a list, and nothing says how long it may be:\n{lines}\n"
-            "With the rows of production the answer takes minutes, and the memory of the process. Give the route a "
-            "parameter, limit: Annotated[int, Query(ge=1, le=100)] = 50, and its query .limit(limit). A list that is "
-            f'short by nature: unpaginated_routes = ["{unbounded[0]}"] under [tool.savepoint] of pyproject.toml.',
+            f"These endpoints return a list without a maximum length:\n{lines}\n"
+            "With production data, such a response can exhaust the memory of the process. Add a parameter, "
+            "limit: Annotated[int, Query(ge=1, le=100)] = 50, and .limit(limit) to the query. If the list is always "
+            f'short, add under [tool.savepoint] of pyproject.toml: unpaginated_routes = ["{unbounded[0]}"]',
             pytrace=False,
         )

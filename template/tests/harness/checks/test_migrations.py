@@ -1,4 +1,4 @@
-"""The migrations: one head, the schema that the models state, and a way back that leaves nothing behind."""
+"""Migrations: a single head, the schema of the models, downgrades that undo upgrades, and Alembic's command line."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +19,14 @@ from tests.harness.database.migrations import MigrationError, Migrations
 from tests.harness.postgres.server import Server
 from tests.harness.schema.catalog import Catalog, catalog, differences
 from tests.harness.schema.drift import drift_between, prepare
-from tests.harness.schema.history import Steps
+from tests.harness.schema.history import MigrationHistory
 
 
-def test_migrations_have_one_head(migrations: Migrations) -> None:
+def test_single_head_revision(migrations: Migrations) -> None:
     migrations.raise_if_several_heads()
 
 
-def test_models_and_migrations_agree(
+def test_models_match_migrations(
     migrations: Migrations,
     metadata: MetaData,
     postgres_server: Server,
@@ -41,30 +41,29 @@ def test_models_and_migrations_agree(
         missing = _as_operations(drift.revision_context)
     if missing is not None:
         pytest.fail(
-            f"the models say what no migration does:\n\n{missing}\n\n"
-            'Write the migration: uv run alembic revision -m "...", with these lines in its upgrade and what undoes '
-            "them in its downgrade. If DATABASE_URL names a database at head, --autogenerate writes both: read them.",
+            f"The models differ from the migrated database. Missing operations:\n\n{missing}\n\n"
+            'Create a migration: uv run alembic revision -m "...", with these operations in upgrade() and their '
+            "inverse in downgrade(). If the database of DATABASE_URL is at head, --autogenerate writes both; review "
+            "them.",
             pytrace=False,
         )
 
-    # What Alembic's comparison does not look at.
+    # What Alembic's comparison ignores.
     with (
         postgres_server.connect(_worker_database.name) as migrated,
-        postgres_server.connect(empty_database_name) as of_models,
+        postgres_server.connect(empty_database_name) as from_models,
     ):
-        prepare(of_models, migrated)
+        prepare(from_models, migrated)
         try:
             migrations.create_all(empty_database_name, metadata)
         except DBAPIError as error:
-            pytest.skip(
-                f"the models alone make no schema, so Alembic has compared them, and nothing else: {error.orig}"
-            )
+            pytest.skip(f"create_all() fails for the models, so only Alembic's comparison ran: {error.orig}")
         _fail_if(
-            drift_between(of_models, migrated, settings_of(pytestconfig).ignore_drift),
-            "the migrated database (+) is not what the models say (-), where Alembic does not look:",
-            "Write a migration that makes it so, by op.execute() if there is no operation for it, or say it in the "
-            "models. What only migrations can make, such as a trigger, is listed in pyproject.toml: "
-            'ignore_drift = ["trigger public.users.*"].',
+            drift_between(from_models, migrated, settings_of(pytestconfig).ignore_drift),
+            "The migrated database (+) differs from the models (-), in what Alembic does not compare:",
+            "Write a migration, with op.execute() if Alembic has no operation for it, or change the models. If only "
+            "migrations can create an object, such as a trigger, add under [tool.savepoint] of pyproject.toml: "
+            'ignore_drift = ["trigger public.users.*"]',
         )
 
 
@@ -74,36 +73,36 @@ def _as_operations(context: RevisionContext) -> str:
     return "\n".join(line for line in lines if not line.strip().startswith("#"))
 
 
-def test_migrations_go_up_down_and_up_again(
-    migrations: Migrations, postgres_server: Server, migration_history: Steps
+def test_up_down_consistency(
+    migrations: Migrations, postgres_server: Server, migration_history: MigrationHistory
 ) -> None:
     at_head = _schema(postgres_server, migration_history.database)
 
-    failed = None
+    failure = None
     try:
         migration_history.down()
     except MigrationError as error:
-        failed = str(error)
-    # First: what one has left behind may be what another trips over.
+        failure = str(error)
+    # Reported first: what one downgrade leaves behind can make another fail.
     for revision, left in migration_history.leftovers.items():
         _fail_if(
             left,
-            f"the downgrade of {revision} leaves this behind (+) or takes away too much (-):",
-            "Its downgrade() has to undo what its upgrade() does. If that cannot be, let the revision say why: "
-            'irreversible = "the reason".',
+            f"The downgrade of {revision} leaves objects behind (+) or removes too much (-):",
+            "downgrade() must undo upgrade(). If that is impossible, add the reason to the revision: "
+            'irreversible = "the reason"',
         )
-    if failed is not None:
+    if failure is not None:
         pytest.fail(
-            f"a downgrade does not run: {failed}\nWrite it, or let the revision say why there is none: "
-            'irreversible = "the reason".',
+            f"A downgrade fails: {failure}\nFix downgrade(). If a downgrade is impossible, add the reason to the "
+            'revision: irreversible = "the reason"',
             pytrace=False,
         )
 
     migrations.upgrade(migration_history.database)
     _fail_if(
         differences(at_head, _schema(postgres_server, migration_history.database)),
-        "after a downgrade, the upgrade no longer gives the same schema:",
-        "Something that the first upgrade made was there still, or was needed and is gone.",
+        "After a downgrade, upgrading again gives a different schema:",
+        "The downgrade has left an object behind, or has removed an object that the upgrade needs.",
     )
 
 
@@ -112,23 +111,23 @@ def _schema(server: Server, database: str) -> Catalog:
         return catalog(connection)
 
 
-def _fail_if(lines: list[str], heading: str, what_to_do: str) -> None:
+def _fail_if(lines: list[str], heading: str, advice: str) -> None:
     if lines:
-        pytest.fail("\n".join([heading, *lines, what_to_do]), pytrace=False)
+        pytest.fail("\n".join([heading, *lines, advice]), pytrace=False)
 
 
 @pytest.mark.own_database
-def test_alembic_connects_by_itself(
+def test_alembic_cli_connects(
     migrations: Migrations,
     pytestconfig: pytest.Config,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As on the command line, where nobody hands a connection to env.py."""
-    monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@nowhere/database")
+    """On the command line, env.py gets no connection and must open one."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user@nowhere/database")
     output = io.StringIO()
     config = Config(pytestconfig.rootpath / "alembic.ini", stdout=output)
 
-    # In a thread, since env.py has a loop of its own.
+    # In a thread, since env.py starts an event loop.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(command.current, config).result()
 

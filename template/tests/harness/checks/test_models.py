@@ -1,4 +1,4 @@
-"""The models: all of them known to Alembic, made by migrations alone, and each foreign key quick to follow."""
+"""Models: env.py imports all of them, no migration calls create_all(), and every foreign key has an index."""
 
 import ast
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from tests.harness.database.imported_files import imported_files
 from tests.harness.database.migrations import Migrations
 from tests.harness.postgres.server import Server
 
-# An env.py that imports whatever it finds cannot be read, only run.
-FINDS_MODULES = ("import_module", "iter_modules", "walk_packages")
+# With one of these, the imports of env.py are known only at run time.
+DISCOVERY = ("import_module", "iter_modules", "walk_packages")
 
-# Without an index whose first columns are the key's, in any order.
-SLOW_KEYS = """
+# Foreign keys without an index whose first columns are the key's columns, in any order.
+UNINDEXED_KEYS = """
     SELECT conrelid::regclass::text, conname, (
         SELECT string_agg(quote_ident(attname), ', ' ORDER BY position)
         FROM unnest(conkey) WITH ORDINALITY AS key (number, position)
@@ -30,21 +30,20 @@ SLOW_KEYS = """
 """
 
 
-def test_alembic_knows_every_model(migrations: Migrations, pytestconfig: pytest.Config) -> None:
+def test_env_imports_every_model(migrations: Migrations, pytestconfig: pytest.Config) -> None:
     root = pytestconfig.rootpath
     env = migrations.folder / "env.py"
     imported = imported_files(migrations.folder, root)
-    if any(word in path.read_text() for path in [env, *imported] for word in FINDS_MODULES):
-        pytest.skip("migrations/env.py, or what it imports, finds modules by itself")
+    if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
+        pytest.skip("migrations/env.py, or a module that it imports, discovers modules at run time")
 
-    unknown = [path for path in sorted((root / "src").rglob("*.py")) if path not in imported and _has_a_table(path)]
-    if unknown:
+    missing = [path for path in sorted((root / "src").rglob("*.py")) if path not in imported and _has_a_table(path)]
+    if missing:
         pytest.fail(
             "\n".join(
                 [
-                    "modules with tables that migrations/env.py never imports: Alembic does not see their tables, and "
-                    "autogenerate would drop them:",
-                    *(str(path.relative_to(root)) for path in unknown),
+                    "migrations/env.py does not import these modules with tables, so autogenerate drops their tables:",
+                    *(str(path.relative_to(root)) for path in missing),
                     "Import them in migrations/env.py, or in a module that it imports.",
                 ]
             ),
@@ -57,7 +56,7 @@ def _has_a_table(path: Path) -> bool:
 
 
 def _is_a_table(node: ast.ClassDef) -> bool:
-    # SQLModel's way of saying it.
+    # SQLModel: `class User(SQLModel, table=True)`.
     if any(keyword.arg == "table" for keyword in node.keywords):
         return True
     return any(
@@ -67,7 +66,7 @@ def _is_a_table(node: ast.ClassDef) -> bool:
     )
 
 
-def test_migrations_alone_make_the_schema(migrations: Migrations, pytestconfig: pytest.Config) -> None:
+def test_migrations_do_not_call_create_all(migrations: Migrations, pytestconfig: pytest.Config) -> None:
     places = [
         f"{path.relative_to(pytestconfig.rootpath)}:{line}"
         for path in sorted(migrations.folder.rglob("*.py"))
@@ -75,9 +74,9 @@ def test_migrations_alone_make_the_schema(migrations: Migrations, pytestconfig: 
     ]
     if places:
         pytest.fail(
-            "create_all() among the migrations makes whatever the models say today, so that no test can tell that a "
-            f"migration is missing: {', '.join(places)}.\n"
-            "Write the operations instead; `uv run alembic revision --autogenerate` on an empty database does.",
+            f"Migrations call create_all(): {', '.join(places)}.\n"
+            "create_all() creates the current models, so that no test can detect a missing migration. Write the "
+            "operations instead; `uv run alembic revision --autogenerate` on an empty database generates them.",
             pytrace=False,
         )
 
@@ -88,20 +87,20 @@ def _calls_of_create_all(path: Path) -> Iterator[int]:
             yield node.lineno
 
 
-def test_each_foreign_key_has_an_index(
+def test_foreign_keys_are_indexed(
     postgres_server: Server, _worker_database: WorkerDatabase, pytestconfig: pytest.Config
 ) -> None:
     allowed = settings_of(pytestconfig).unindexed_foreign_keys
     with postgres_server.connect(_worker_database.name) as connection:
-        slow = [row for row in connection.execute(SLOW_KEYS.encode()) if row[1] not in allowed]
-    if slow:
+        unindexed = [row for row in connection.execute(UNINDEXED_KEYS.encode()) if row[1] not in allowed]
+    if unindexed:
         pytest.fail(
             "\n".join(
                 [
-                    "foreign keys without an index: deleting a row that they name, or joining, reads the whole table:",
-                    *(f"{table} ({columns}): {name}" for table, name, columns in slow),
-                    "Add index=True to the column, and op.create_index to a migration. For a table that stays small: "
-                    f'unindexed_foreign_keys = ["{slow[0][1]}"] under [tool.savepoint] of pyproject.toml.',
+                    "Foreign keys without an index; deleting a referenced row, or a join, reads the whole table:",
+                    *(f"{table} ({columns}): {name}" for table, name, columns in unindexed),
+                    "Add index=True to the column, and op.create_index to a migration. If the table stays small, add "
+                    f'under [tool.savepoint] of pyproject.toml: unindexed_foreign_keys = ["{unindexed[0][1]}"]',
                 ]
             ),
             pytrace=False,

@@ -1,47 +1,51 @@
-"""What a migration that is new does to a database that is in use: the rows in it, and whoever is at work there.
+"""New migrations must keep the data of a database that is in use, and must not block its users.
 
-Of new revisions alone, since those before them have been deployed.
+Older migrations are not checked, since they have been deployed.
 """
 
 import pytest
 from alembic.script import Script
 
 from tests.harness.postgres.server import Server
-from tests.harness.schema.history import Steps, destructive, reason
+from tests.harness.schema.history import MigrationHistory, destructive_statements
+from tests.harness.schema.new_revisions import allowed_reason
 from tests.harness.schema.squawk import squawk, unsafe
 
 
-def test_new_revisions_keep_what_is_there(_new_revisions: list[Script], migration_history: Steps) -> None:
+def test_new_migrations_keep_data(
+    _new_revisions: list[Script], migration_history: MigrationHistory, pytestconfig: pytest.Config
+) -> None:
     for script in _new_revisions:
-        if reason(script, "destroys") is None:
+        if allowed_reason(pytestconfig, script, "destructive") is None:
             _fail_if(
-                destructive(migration_history.statements[script.revision]),
-                f"the upgrade of {script.revision} takes rows or columns away, and production has them:",
-                "Deploy first what no longer needs them. If they are to go, let the revision say so: "
-                'destroys = "the reason".',
+                destructive_statements(migration_history.statements[script.revision]),
+                f"The upgrade of {script.revision} deletes rows or columns:",
+                "First deploy a release that does not use them. To delete them, add the reason to the revision: "
+                'destructive = "the reason"',
             )
 
 
-def test_new_revisions_block_nobody(
-    _new_revisions: list[Script], migration_history: Steps, postgres_server: Server
+def test_new_migrations_are_lock_safe(
+    _new_revisions: list[Script],
+    migration_history: MigrationHistory,
+    postgres_server: Server,
+    pytestconfig: pytest.Config,
 ) -> None:
     command = squawk()
     if command is None:
-        pytest.skip(
-            "squawk is not installed: there is no squawk-cli for this platform, or the project has taken it out"
-        )
+        pytest.skip("squawk is not installed: squawk-cli has no wheel for this platform, or is not a dependency")
     for script in _new_revisions:
-        if reason(script, "locks") is None:
+        if allowed_reason(pytestconfig, script, "takes_locks") is None:
             rewrites = script.revision in migration_history.rewrites
             statements = migration_history.statements[script.revision]
             _fail_if(
                 [f"  {found}" for found in unsafe(command, statements, postgres_server.major, rewrites=rewrites)],
-                f"while the upgrade of {script.revision} runs, or the old release with it, requests wait or fail:",
-                "If the table is small, or nobody is at work then, let the revision say so: "
-                'locks = "some hundred rows".',
+                f"The upgrade of {script.revision} makes requests of the running release wait or fail:",
+                "If the table is small, or not in use during the upgrade, add the reason to the revision: "
+                'takes_locks = "a few hundred rows"',
             )
 
 
-def _fail_if(lines: list[str], heading: str, what_to_do: str) -> None:
+def _fail_if(lines: list[str], heading: str, advice: str) -> None:
     if lines:
-        pytest.fail("\n".join([heading, *lines, what_to_do]), pytrace=False)
+        pytest.fail("\n".join([heading, *lines, advice]), pytrace=False)

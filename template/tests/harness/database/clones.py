@@ -1,6 +1,6 @@
-"""Clones of the template database, made ahead by threads and dropped by them, so that no test waits for either.
+"""A pool of clones of the template database. Threads create and drop them, so that tests do not wait.
 
-PostgreSQL copies files and waits for checkpoints meanwhile: two clones at once take hardly longer than one.
+Cloning copies files and waits for checkpoints, so two clones at once take hardly longer than one.
 """
 
 import threading
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..postgres.server import Server
-from .maintenance import Maintenance
+from .maintenance import MaintenanceConnection
 
 THREADS = 2
 
@@ -18,10 +18,10 @@ class Clones:
     """A pool of databases, each for one test.
 
     Args:
-        server: where.
-        template: what they are clones of.
-        next_name: what to call the next one.
-        wanted: how many tests will ask for one, as far as is known; no more than that are made ahead.
+        server: the server.
+        template: the database to clone.
+        next_name: returns the name of the next clone.
+        wanted: how many tests are expected to take a clone; not more are created in advance.
     """
 
     def __init__(self, server: Server, template: str, next_name: Callable[[], str], wanted: int) -> None:
@@ -31,21 +31,21 @@ class Clones:
         self._wanted = wanted
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clones")
         self._local = threading.local()
-        self._connections: list[Maintenance] = []
+        self._connections: list[MaintenanceConnection] = []
         self._ready: deque[Future[str]] = deque()
         self._dropped: list[Future[None]] = []
         for _ in range(min(THREADS, wanted)):
             self._make()
 
     def use(self, template: str) -> None:
-        """Make the next ones of another template."""
+        """Create further clones from another template."""
         self._template = template
         while self._ready:
             self._wanted += 1
             self.drop(self._ready.popleft().result())
 
     def take(self) -> str:
-        """The name of a clone that nobody has used; raises what made it fail, if it could not be made."""
+        """The name of a new clone; raises the error of its creation."""
         if not self._ready:
             self._make()
         name = self._ready.popleft().result()
@@ -54,11 +54,11 @@ class Clones:
         return name
 
     def drop(self, name: str) -> None:
-        """Drop a clone, soon."""
+        """Drop a clone in the background."""
         self._dropped.append(self._threads.submit(lambda: self._maintenance().drop(name)))
 
     def close(self) -> None:
-        """Wait for what is under way; raises what made a drop fail."""
+        """Wait for the threads; raises the error of a drop."""
         self._threads.shutdown()
         for connection in self._connections:
             connection.close()
@@ -73,9 +73,9 @@ class Clones:
         self._maintenance().clone(self._template, name)
         return name
 
-    def _maintenance(self) -> Maintenance:
+    def _maintenance(self) -> MaintenanceConnection:
         if not hasattr(self._local, "connection"):
-            self._local.connection = Maintenance(self._server)
+            self._local.connection = MaintenanceConnection(self._server)
             self._connections.append(self._local.connection)
-        connection: Maintenance = self._local.connection
+        connection: MaintenanceConnection = self._local.connection
         return connection

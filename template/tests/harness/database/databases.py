@@ -1,9 +1,9 @@
-"""Databases on the test server: made, cloned, dropped, and swept; only those that `marked` says are the harness's.
+"""Creates, clones and drops the databases of a worker, and sweeps databases of ended runs.
 
-A run holds an advisory lock for each of its workers, in database `postgres` (advisory locks are per database). A
-database whose worker holds no lock belongs to a run that is over, and the next run of the same role on that server
-drops it. Template databases say when they were last used, and stay for a week. What a run that was killed between
-CREATE DATABASE and COMMENT leaves has no mark, and stays until somebody drops it.
+Each worker holds an advisory lock in database `postgres` (advisory locks are per database). If the worker of a database
+holds no lock, its run has ended, and the next run of the same role on the server drops the database. A template
+database is dropped a week after its last use. If a run is killed between CREATE DATABASE and COMMENT, the database has
+no mark and must be dropped by hand.
 """
 
 from collections.abc import Iterator
@@ -15,102 +15,99 @@ from sqlalchemy import URL
 
 from ..postgres.server import Server
 from ..postgres.settings import first_line
-from .maintenance import Maintenance
-from .ownership import PREFIX, NotOursError, last_used, lock_of, passed_over
+from .maintenance import MaintenanceConnection
+from .ownership import PREFIX, NotOwnedError, last_used, left_over_line, lock_of
 
 
 @dataclass(frozen=True)
 class WorkerDatabase:
-    """The database of one worker of a run: its name, and where it is."""
+    """Name and URL of the database of one worker or one test."""
 
     name: str
     url: URL
 
 
-class Databases:
-    """Makes and drops databases for one worker of a run.
+class WorkerDatabases:
+    """Creates and drops databases for one worker of a run.
 
     Args:
-        server: where.
-        owner: the run and the worker, such as `1f0c9a3e_gw0`; part of the names of the databases that go with them.
+        server: the server.
+        owner: the run and the worker, such as `1f0c9a3e_gw0`; part of the names of the databases.
 
     Attributes:
-        source: the database that tests get copies of, once it is there.
+        source: the name of the database that tests get clones of; "" until it exists.
     """
 
     def __init__(self, server: Server, owner: str) -> None:
         self.server = server
         self.prefix = f"{PREFIX}{owner}"
         self._run_id = owner.partition("_")[0]
-        self._maintenance = Maintenance(server)
-        # What tests get copies of.
+        self._maintenance = MaintenanceConnection(server)
         self.source = ""
         self._count = 0
         self._kept: set[str] = set()
         self._maintenance.lock(self.prefix)
 
     def close(self) -> None:
-        """Drop what this worker made, if its server outlives the run, and give up its lock."""
-        if self.server.rung == "url":
+        """Drop the databases of this worker, unless the server ends with the run, and release its lock."""
+        if self.server.source == "url":
             for found in self._maintenance.begin_with(self.prefix):
-                # By its lock: gw1 would otherwise take what belongs to gw10.
-                if lock_of(found.name) == self.prefix and not found.why_not_ours and found.name not in self._kept:
+                # Compares locks, since the prefix of gw1 also begins the names of gw10.
+                if lock_of(found.name) == self.prefix and not found.not_owned_reason and found.name not in self._kept:
                     self._maintenance.drop(found.name)
         self._maintenance.close()
 
     def is_connected(self) -> bool:
-        """Whether this worker's connection, and with it its lock, is still there."""
+        """Whether this worker's maintenance connection, which holds its lock, is still open."""
         return self._maintenance.is_alive()
 
     def next_name(self) -> str:
-        """A name that is this worker's own, for a database that goes with it."""
+        """A new name for a database of this worker."""
         self._count += 1
         return f"{self.prefix}_{self._count}"
 
     def create_empty(self) -> str:
-        """Make a database with nothing in it, for this worker; returns its name."""
+        """Create an empty database for this worker; returns its name."""
         name = self.next_name()
         self._maintenance.create(name)
         return name
 
     def clone(self, template: str) -> str:
-        """Make a copy of the database `template`, which nobody may be connected to; returns its name."""
+        """Clone the database `template`, which must have no connections; returns the name of the clone."""
         name = self.next_name()
         self._maintenance.clone(template, name)
         return name
 
     def renew(self, name: str) -> None:
-        """Make a worker's database again, since something was committed there."""
+        """Replace the worker's database with a new clone, after a commit."""
         self._maintenance.drop(name)
         self._maintenance.clone(self.source, name)
 
     def drop(self, name: str) -> None:
-        """Drop a database of the harness, whoever is connected to it."""
+        """Drop a database of the harness, and end its connections."""
         self._maintenance.drop(name)
 
     def keep(self, name: str) -> None:
-        """Leave a database there when this worker ends; the next run sweeps it."""
+        """Keep a database when this worker ends; the next run drops it."""
         self._kept.add(name)
 
     @contextmanager
     def template(self, name: str, *, rebuild: bool = False) -> Iterator[bool]:
-        """Hold the lock on a template database and make it, empty, if it is not there; yields whether it has to be
-        built.
+        """Lock a template database and create it empty if it does not exist; yields whether the block must build it.
 
-        It is sealed when the block ends, and dropped if the block fails: a template database is whole, or it is not
-        there.
+        At the end of the block, it is sealed; if the block raises, it is dropped.
 
         Args:
-            rebuild: make it again, unless this run has done so already.
+            rebuild: drop and create it, unless this run has built it.
 
         Raises:
-            NotOursError: there is one that is not the harness's.
+            NotOwnedError: a database of this name exists and is not the harness's.
         """
         self._maintenance.lock(name)
         try:
             found = self._maintenance.find(name)
-            if found is not None and found.why_not_ours:
-                raise NotOursError(found)
+            if found is not None and found.not_owned_reason:
+                raise NotOwnedError(found)
             is_of_this_run = found is not None and found.comment.endswith(f"built by {self._run_id}")
             if found is not None and found.is_sealed and (is_of_this_run or not rebuild):
                 yield False
@@ -119,7 +116,7 @@ class Databases:
                 return
             if found is not None:
                 self._maintenance.drop(name)
-            # Renamed when it has its mark: without one, the name would be lost to all runs of this schema.
+            # Renamed after it has its mark: a database of this name without one would stop every run of this schema.
             self._maintenance.run("ALTER DATABASE {} RENAME TO {}", self.create_empty(), name)
             try:
                 yield True
@@ -132,10 +129,12 @@ class Databases:
             self._maintenance.unlock(name)
 
     def sweep(self) -> str | None:
-        """Drop the databases of runs that are over, and the template databases that no run has used for a week.
+        """Drop the databases of ended runs, and template databases that no run has used for a week.
+
+        Only the first worker of a run does it.
 
         Returns:
-            A line on those that it had to leave, if any. The first worker of a run sweeps for all.
+            A line on the databases that were not dropped; None without any.
         """
         if not self._maintenance.try_lock(f"{PREFIX}{self._run_id}_sweep"):
             return None
@@ -145,18 +144,18 @@ class Databases:
             if lock is None or lock == self.prefix:
                 continue
             with self._maintenance.locked_if_free(lock) as is_free:
-                # Under its lock, since it may have changed.
+                # Read again under its lock, since it may have changed.
                 found = self._maintenance.find(name) if is_free else None
-                if found is None or not found.is_over():
+                if found is None or not found.is_unused():
                     continue
-                if found.why_not_ours:
+                if found.not_owned_reason:
                     left.append(found)
-                elif words := self._refusal_to_drop(name):
-                    refused.append(words)
-        return passed_over(left, refused)
+                elif error := self._drop_error(name):
+                    refused.append(error)
+        return left_over_line(left, refused)
 
-    def _refusal_to_drop(self, name: str) -> str | None:
-        """Drop a database; returns the server's words if it refuses."""
+    def _drop_error(self, name: str) -> str | None:
+        """Drop a database; returns the server's error message, or None."""
         try:
             self._maintenance.drop(name)
         except psycopg.Error as error:

@@ -1,6 +1,6 @@
-"""CREATE DATABASE and DROP DATABASE on one connection, and the locks that keep runs and workers apart.
+"""A connection to the maintenance database `postgres`: creates and drops databases, and holds advisory locks.
 
-Locks are taken in database `postgres`: advisory locks are per database.
+The locks keep runs and workers from using each other's databases. Advisory locks are per database.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import OperationalError, sql
 
 from ..postgres.server import Server
-from .ownership import OF_RUN, TEMPLATE_PREFIX, Database, lock_of
+from .ownership import RUN_COMMENT, TEMPLATE_PREFIX, Database, lock_of
 
 DATABASES = """
     SELECT datname, datistemplate, rolname, rolname = current_user,
@@ -18,24 +18,24 @@ DATABASES = """
     FROM pg_database d JOIN pg_roles r ON r.oid = datdba WHERE starts_with(datname, %s) ORDER BY datname
 """
 
-# Nothing is inherited from the machine: the same order of strings, and the same case, on every rung.
+# The same sort order and case mapping on every server, whatever its locale is.
 BUILTIN_LOCALE = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'"
 LIBC_LOCALE = "LOCALE_PROVIDER libc LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
 
 
-class Maintenance:
-    """A connection of the harness's own, for one thread."""
+class MaintenanceConnection:
+    """A connection of the harness to database `postgres`, for one thread."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._connection = server.connect()
 
     def close(self) -> None:
-        """Close the connection, and with it give up its locks."""
+        """Close the connection, which releases its locks."""
         self._connection.close()
 
     def is_alive(self) -> bool:
-        """Whether the server still knows this connection."""
+        """Whether the connection is still open on the server."""
         try:
             self._connection.execute("SELECT")
         except OperationalError:
@@ -43,14 +43,14 @@ class Maintenance:
         return True
 
     def create(self, name: str) -> None:
-        """Make a database with nothing in it."""
+        """Create an empty database."""
         locale = BUILTIN_LOCALE if self.server.major >= 17 else LIBC_LOCALE
         self.run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' " + locale, name)
         self._mark(name)
 
     def clone(self, template: str, name: str) -> None:
-        """Make a copy of the database `template`, which nobody may be connected to."""
-        # Shared, so that clones may be made side by side, and none while somebody builds the template again.
+        """Clone the database `template`, which must have no connections."""
+        # A shared lock: several clones at once, but none while a run builds the template database again.
         self.one("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", template)
         try:
             # FILE_COPY: 12 ms against 22 ms for WAL_LOG on tmpfs, since it copies files instead of logging pages.
@@ -60,32 +60,32 @@ class Maintenance:
         self._mark(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database of the harness, whoever is connected to it."""
+        """Drop a database of the harness, and end its connections."""
         if lock_of(name) is None:
-            raise ValueError(f"the harness drops only databases of its own, and {name!r} is not one")
+            raise ValueError(f"the harness drops only its own databases, not {name!r}")
         if name.startswith(TEMPLATE_PREFIX):
             self.run("ALTER DATABASE {} IS_TEMPLATE false", name)
         self.run("DROP DATABASE {} WITH (FORCE)", name)
 
     def begin_with(self, prefix: str) -> list[Database]:
-        """The databases whose names begin so, whoever made them."""
+        """All databases whose names begin with `prefix`, of any owner."""
         return [Database(*row) for row in self.rows(DATABASES, prefix)]
 
     def find(self, name: str) -> Database | None:
-        """The database of this name, if there is one."""
+        """The database of this name; None if it does not exist."""
         return next((found for found in self.begin_with(name) if found.name == name), None)
 
     def lock(self, name: str) -> None:
-        """Wait for a lock, and hold it."""
+        """Take a lock; waits until it is free."""
         self.one("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
 
     def try_lock(self, name: str) -> bool:
-        """Hold a lock if nobody else does; returns whether it is held."""
+        """Take a lock if it is free; returns whether it was."""
         return bool(self.one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name))
 
     @contextmanager
     def locked_if_free(self, name: str) -> Iterator[bool]:
-        """Hold a lock if nobody else does; yields whether it is held."""
+        """Take a lock if it is free; yields whether it was. Releases it at the end."""
         is_held = self.try_lock(name)
         try:
             yield is_held
@@ -94,22 +94,24 @@ class Maintenance:
                 self.unlock(name)
 
     def unlock(self, name: str) -> None:
-        """Give up a lock."""
+        """Release a lock."""
         self.one("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
     def rows(self, query: str, value: str) -> list[tuple[Any, ...]]:
-        """What a query with one parameter answers."""
+        """The rows of a query with one parameter."""
         return self._connection.execute(query.encode(), (value,)).fetchall()
 
     def one(self, query: str, value: str) -> Any:
-        """The first column of a query's first row; None without one."""
+        """The first column of a query's first row; None without rows."""
         rows = self.rows(query, value)
         return rows[0][0] if rows else None
 
     def run(self, statement: str, *names: str) -> None:
-        """Run a statement in which each `{}` is a name."""
+        """Run a statement; each `{}` in it is replaced by a quoted name."""
         self._connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _mark(self, name: str) -> None:
-        # CREATE DATABASE copies neither comments nor settings. Both in one round trip.
-        self.run("COMMENT ON DATABASE {} IS " + f"'{OF_RUN}'; ALTER DATABASE " + "{} SET timezone TO 'UTC'", name, name)
+        # CREATE DATABASE copies neither comments nor settings. Both statements in one round trip.
+        self.run(
+            "COMMENT ON DATABASE {} IS " + f"'{RUN_COMMENT}'; ALTER DATABASE " + "{} SET timezone TO 'UTC'", name, name
+        )

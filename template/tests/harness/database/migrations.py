@@ -1,8 +1,7 @@
-"""Alembic's commands against any database of the test server, over the driver that the application uses.
+"""Runs Alembic's commands in a database of the test server, with the application's driver.
 
-psycopg would let pass what asyncpg refuses in production, such as two statements in one `op.execute`.
-`migrations/env.py` is handed a connection with no transaction begun, and so decides about transactions itself, as
-it does in a deployment.
+With psycopg, statements would pass that asyncpg rejects in production, such as two statements in one `op.execute`.
+`migrations/env.py` gets a connection without a transaction, so that it controls transactions as in a deployment.
 """
 
 import asyncio
@@ -30,21 +29,21 @@ from ..connections.redirect import Redirect
 from ..core.source_lines import places
 from ..postgres.server import Server
 
-# Called after each revision, in its transaction, as `EnvironmentContext.configure` says of `on_version_apply`.
-Watch = Callable[..., None]
+# Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
+OnVersionApply = Callable[..., None]
 
 
 class MigrationError(Exception):
-    """A migration raised; the message says which, where and what."""
+    """A migration failed; the message says which, where and why."""
 
 
 class Migrations:
-    """The project's migrations, to be run in databases by name.
+    """The project's migrations, for databases of the test server.
 
     Args:
-        server: where the databases are.
+        server: the server of the databases; None to only read the migrations.
         ini: the project's alembic.ini.
-        redirect: lets the connections of migrations through to the database they name.
+        redirect: exempts the connections of migrations from the redirect to the test's database.
     """
 
     def __init__(self, server: Server | None, ini: Path, redirect: Redirect) -> None:
@@ -54,10 +53,10 @@ class Migrations:
 
     @cached_property
     def script(self) -> ScriptDirectory:
-        """The revisions, as Alembic reads them; raises `MigrationError` if it cannot make sense of them."""
+        """Alembic's revisions; raises `MigrationError` if Alembic cannot read them."""
         with warnings.catch_warnings(record=True) as warned, as_migration_error(self._ini.parent, warned):
             warnings.simplefilter("always")
-            # Reads the files; Alembic only warns of two revisions with one id, and then sees one of them.
+            # Reads the files. Alembic only warns if two revisions have the same ID, and ignores one of them.
             self._directory.get_heads()
         if message := _warning_of_alembic(warned):
             raise MigrationError(message)
@@ -65,7 +64,7 @@ class Migrations:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds env.py and the revisions; none of them is read."""
+        """The folder of env.py and the revisions; does not read them."""
         return Path(self._directory.dir)
 
     @cached_property
@@ -74,20 +73,20 @@ class Migrations:
             return ScriptDirectory.from_config(self._config())
 
     def raise_if_several_heads(self) -> None:
-        """Raise `MigrationError` if nobody can say which revision is the last one."""
+        """Raise `MigrationError` if there is more than one head."""
         heads = self.script.get_heads()
         if len(heads) > 1:
             raise MigrationError(
-                f"{len(heads)} heads: {', '.join(heads)}. Two branches were merged that each added a revision.\n"
-                'Join them: uv run alembic merge heads -m "merge"; or set down_revision of one to the other.'
+                f"{len(heads)} heads: {', '.join(heads)}. Merged branches have each added a revision.\n"
+                'Run: uv run alembic merge heads -m "merge". Or set down_revision of one head to the other head.'
             )
 
-    def upgrade(self, database: str, revision: str = "head", watch: Watch | None = None) -> None:
+    def upgrade(self, database: str, revision: str = "head", watch: OnVersionApply | None = None) -> None:
         """Run upgrades up to `revision`; raises `MigrationError`."""
         self.raise_if_several_heads()
         self._run(database, lambda config: command.upgrade(config, revision), watch)
 
-    def downgrade(self, database: str, revision: str = "base", watch: Watch | None = None) -> None:
+    def downgrade(self, database: str, revision: str = "base", watch: OnVersionApply | None = None) -> None:
         """Run downgrades down to `revision`; raises `MigrationError`."""
         self._run(database, lambda config: command.downgrade(config, revision), watch)
 
@@ -96,10 +95,10 @@ class Migrations:
         self._run(database, command.check)
 
     def create_all(self, database: str, metadata: MetaData) -> None:
-        """Make in `database` what the models say, without a migration, to be compared with what the migrations make."""
+        """Create the models' tables in `database` without migrations, for comparison."""
         self._in_thread(database, metadata.create_all)
 
-    def _run(self, database: str, do: Callable[[Config], None], watch: Watch | None = None) -> None:
+    def _run(self, database: str, do: Callable[[Config], None], watch: OnVersionApply | None = None) -> None:
         def run(connection: Connection) -> None:
             config = self._config()
             config.attributes["connection"] = connection
@@ -110,8 +109,8 @@ class Migrations:
         self._in_thread(database, run)
 
     def _in_thread(self, database: str, run: Callable[[Connection], None]) -> None:
-        # In a thread, since Alembic's own asyncio.run() would fail inside a loop that runs. A daemon: Ctrl-C does not
-        # wait for a migration that takes minutes.
+        # In a thread, since asyncio.run() fails inside a running loop. A daemon thread, so that Ctrl-C does not wait
+        # for a slow migration.
         done: Future[None] = Future()
 
         def work() -> None:
@@ -124,7 +123,7 @@ class Migrations:
         done.result()
 
     async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
-        assert self._server is not None, "made for reading alone"
+        assert self._server is not None, "without a server, migrations can only be read"
         engine = create_async_engine(self._server.url(database), poolclass=NullPool)
         self._redirect.engines.exempt(engine)
         try:
@@ -140,7 +139,7 @@ class Migrations:
 
 @contextmanager
 def as_migration_error(root: Path, warned: Sequence[warnings.WarningMessage] = ()) -> Iterator[None]:
-    """Let what goes wrong with migrations be a `MigrationError` that names the file; a warning before it says more."""
+    """Raise errors as `MigrationError`, with the file, or with Alembic's warning as the message if there is one."""
     try:
         yield
     except (AutogenerateDiffsDetected, MigrationError):
@@ -161,7 +160,7 @@ def _place_and_cause(error: Exception, root: Path) -> str:
         path = Path(error.filename)
         place = path.relative_to(root) if path.is_relative_to(root) else path
         return f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    # SQLAlchemy's message repeats the statement and ends with a link; the database's own line says it all.
+    # The driver's message: SQLAlchemy's adds the statement and a link.
     cause: Any = getattr(error, "orig", None) or error
     return ": ".join([*places(error, root)[-1:], f"{type(error).__name__}: {str(cause).strip()}"])
 
@@ -173,5 +172,5 @@ def migrations(pytestconfig: pytest.Config, postgres_server: Server) -> Migratio
 
 
 def migrations_of(config: pytest.Config, server: Server | None) -> Migrations:
-    """The same outside of a fixture; without a server, for reading alone."""
+    """The project's migrations, outside of a fixture; without a server, they can only be read."""
     return Migrations(server, config.rootpath / "alembic.ini", config.stash[REDIRECT])

@@ -18,8 +18,8 @@ from ..postgres.server import Server
 from ..transaction.engine_events import Checkout, EngineEvents, is_apart, take_back
 from ..transaction.shared_connection import LIMIT
 from .clones import Clones
-from .databases import Databases, WorkerDatabase
-from .kept_databases import keeps_databases, tell_of_kept
+from .databases import WorkerDatabase, WorkerDatabases
+from .kept_databases import keeps_databases, report_kept_database
 from .savepoint import LEFT, TEST_URL
 
 KEPT_BY_LIFESPAN = (
@@ -38,7 +38,7 @@ def note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session")
 def _clones(
-    request: pytest.FixtureRequest, postgres_server: Server, _databases: Databases, _seeded_database: str
+    request: pytest.FixtureRequest, postgres_server: Server, _databases: WorkerDatabases, _seeded_database: str
 ) -> Iterator[Clones]:
     """The databases that tests of this worker will have for their own."""
     wanted = sum(item.get_closest_marker("own_database") is not None for item in request.session.items)
@@ -52,7 +52,7 @@ def _clones(
 def _own_database(
     request: pytest.FixtureRequest,
     postgres_server: Server,
-    _databases: Databases,
+    _databases: WorkerDatabases,
     _clones: Clones,
 ) -> Iterator[WorkerDatabase]:
     """A clone of the schema for one test, dropped when the test has passed."""
@@ -62,7 +62,7 @@ def _own_database(
     finally:
         if request.node.stash.get(HAS_FAILED, True) and keeps_databases(request.config, postgres_server):
             _databases.keep(name)
-            tell_of_kept(request.config, request.node.nodeid, postgres_server, name)
+            report_kept_database(request.config, request.node.nodeid, postgres_server, name)
         else:
             _clones.drop(name)
 

@@ -19,7 +19,7 @@ from ..core.run import stop_run
 from ..core.source_lines import places
 from ..postgres.server import Server
 from ..transaction.raw_connection import installed_driver
-from .databases import Databases, WorkerDatabase
+from .databases import WorkerDatabase, WorkerDatabases
 from .own_database import CLONES, close_idle
 
 MADE = "SELECT xmin::text::bigint FROM pg_database WHERE datname = current_database()"
@@ -30,7 +30,7 @@ SeedData = Callable[[AsyncSession], Awaitable[None]]
 
 
 async def hand_on(
-    config: pytest.Config, databases: Databases, worker_database: WorkerDatabase, redirect: Redirect
+    config: pytest.Config, databases: WorkerDatabases, worker_database: WorkerDatabase, redirect: Redirect
 ) -> None:
     """Let tests with a database of their own have what the lifespan has written to this worker's, if anything."""
     has_written = redirect.shared.transactions.has_written
@@ -73,7 +73,7 @@ def seed_data() -> SeedData | None:
 def _seeded_database(
     pytestconfig: pytest.Config,
     postgres_server: Server,
-    _databases: Databases,
+    _databases: WorkerDatabases,
     _template_database: str,
     _redirect: Redirect,
     seed_data: SeedData | None,

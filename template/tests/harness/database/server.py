@@ -1,4 +1,4 @@
-"""The PostgreSQL server of a run: found by the first test that needs one, shared by all workers, named at the end."""
+"""The PostgreSQL server of a run: found when the first test needs it, and shared by all workers."""
 
 import os
 from dataclasses import asdict
@@ -25,13 +25,13 @@ USED = pytest.StashKey[Server]()
 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Server:
-    """A PostgreSQL server of the project's major."""
+    """A PostgreSQL server of the project's major version."""
     access = pytestconfig.stash[NETWORK_ACCESS]
     try:
         with access.unchecked():
             server = _find(pytestconfig)
-    except NoServerError as failed:
-        stop_run(pytestconfig, f"postgres: {failed}")
+    except NoServerError as error:
+        stop_run(pytestconfig, f"postgres: {error}")
     access.allowed.append(f"[{server.host}]:{server.port}")
     pytestconfig.stash[USED] = server
     add_to_summary(pytestconfig, "server", f"postgres: {_described(server)}")
@@ -40,29 +40,29 @@ def postgres_server(pytestconfig: pytest.Config) -> Server:
 
 def _find(config: pytest.Config) -> Server:
     choice, major = config.getoption("postgres"), _major(config)
-    if not find.needs_folder(choice):
+    if not find.starts_server(choice):
         return find.find(choice, major, {})
     if os.name == "nt":
-        raise NoServerError("on Windows, set TEST_DATABASE_URL, or run the tests in WSL.")
+        raise NoServerError("on Windows, set TEST_DATABASE_URL or run the tests in WSL.")
     from ..postgres import docker, local
 
     folder = run_folder(config)
     with folder.locked():
-        if told := folder.told("server.json"):
-            return Server(**told)
-        if failed := folder.told("failure.json"):
-            raise NoServerError(failed["message"])
+        if server_of_run := folder.read_json("server.json"):
+            return Server(**server_of_run)
+        if failure := folder.read_json("failure.json"):
+            raise NoServerError(failure["message"])
         try:
             with passing(config) as say:
-                rungs = {
+                starters = {
                     "local": partial(local.start, folder, schema=schema_of(config), say=say),
                     "docker": partial(docker.start, folder, announce=partial(announce, config)),
                 }
-                server = find.find(choice, major, rungs)
+                server = find.find(choice, major, starters)
         except NoServerError as error:
-            folder.tell("failure.json", {"message": str(error)})
+            folder.write_json("failure.json", {"message": str(error)})
             raise
-        folder.tell("server.json", asdict(server))
+        folder.write_json("server.json", asdict(server))
     return server
 
 
@@ -70,19 +70,19 @@ def _major(config: pytest.Config) -> int:
     major = settings_of(config).postgres_version
     if not major:
         raise NoServerError(
-            "postgres_version is not set. Under [tool.savepoint] of pyproject.toml, write the major version of "
-            "PostgreSQL in production: postgres_version = 18"
+            "postgres_version is not set. Under [tool.savepoint] of pyproject.toml, write the major version that "
+            "runs in production: postgres_version = 18"
         )
     return major
 
 
 def run_folder(config: pytest.Config) -> "RunFolder":
-    """The folder of this run: the controller's, if this is a worker of pytest-xdist."""
+    """The folder of this run. A worker of pytest-xdist uses the controller's folder."""
     from ..postgres.run_folder import RunFolder
 
     if FOLDER not in config.stash:
-        made_by_controller = worker_input(config).get("savepoint_folder")
-        folder = RunFolder(Path(made_by_controller)) if made_by_controller else RunFolder.make()
+        path = worker_input(config).get("savepoint_folder")
+        folder = RunFolder(Path(path)) if path else RunFolder.make()
         config.stash[FOLDER] = folder
         config.add_cleanup(folder.close)
     return config.stash[FOLDER]
@@ -90,16 +90,16 @@ def run_folder(config: pytest.Config) -> "RunFolder":
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a new worker of pytest-xdist which folder is its run's."""
-    if find.needs_folder(node.config.getoption("postgres")) and os.name != "nt":
+    """Pass the folder of the run to a new worker of pytest-xdist."""
+    if find.starts_server(node.config.getoption("postgres")) and os.name != "nt":
         node.workerinput["savepoint_folder"] = str(run_folder(node.config).path)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     version = settings_of(config).postgres_version or "version not set"
-    return f"postgres: {version}, {find.intended(config.getoption('postgres'))}"
+    return f"postgres: {version}, {find.describe(config.getoption('postgres'))}"
 
 
 def _described(server: Server) -> str:
-    place = f", data in {Path(server.host).parent}" if server.rung == "local" else ""
+    place = f", data in {Path(server.host).parent}" if server.source == "local" else ""
     return f"{server.version} from {server.origin}{place}"

@@ -1,6 +1,6 @@
-"""If the server ends under a test, that test fails, one line says so, and the run is over: no other could pass.
+"""Ends the run with one line if the server has stopped or crashed during a test, since no further test could pass.
 
-It is gone if it does not answer, and not if it refuses, as it does when it has no connection to spare.
+A server that answers but refuses a connection, because it has too many, has not stopped.
 """
 
 import time
@@ -17,18 +17,18 @@ from ..core.run import end_run
 from .server import USED, run_folder
 from .template import DATABASES
 
-# How long a server may take that starts again by itself, because one of its processes has crashed.
+# Seconds that a server may take to recover after one of its processes has crashed.
 RECOVERY = 30
 
 
 def end_run_if_gone(item: pytest.Item, report: pytest.TestReport) -> None:
-    """After a failure: look whether the server is still there, as it was."""
+    """After a failed test, check that the server still runs and has kept its connections."""
     if report.failed and USED in item.config.stash and GONE not in item.config.stash:
         with item.config.stash[NETWORK_ACCESS].unchecked():
-            why = _why_gone(item.config)
-        if why is not None:
+            problem = _problem(item.config)
+        if problem is not None:
             item.config.stash[GONE] = True
-            end_run(item.config, f"postgres: {why}")
+            end_run(item.config, f"postgres: {problem}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,7 +36,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     try:
         return (yield)
     except (psycopg.Error, OSError):
-        # Of fixtures that clean up on the server.
+        # Fixtures could not clean up on the server.
         if GONE not in session.config.stash:
             raise
 
@@ -44,11 +44,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 GONE = pytest.StashKey[bool]()
 
 
-def _why_gone(config: pytest.Config) -> str | None:
-    """What has become of the server, in a line; None if it is there, as it was."""
+def _problem(config: pytest.Config) -> str | None:
+    """A line on what has happened to the server; None if it still runs and has kept its connections."""
     server, databases = config.stash[USED], config.stash.get(DATABASES, None)
-    if words := _told(config, "full"):
-        return words
+    if problem := _diagnosis(config, "disk_full"):
+        return problem
     deadline = time.monotonic() + RECOVERY
     while True:
         try:
@@ -59,25 +59,24 @@ def _why_gone(config: pytest.Config) -> str | None:
             if answer == Ping.OK:
                 break
             if answer != Ping.REJECT or time.monotonic() > deadline:
-                return f"the server is gone: {_told(config, 'last_words') or ' '.join(str(error).split())}"
+                return f"the server has stopped: {_diagnosis(config, 'exit_reason') or ' '.join(str(error).split())}"
             time.sleep(0.1)
     if databases is None or databases.is_connected():
         return None
-    # It goes on by itself, but what it has cut, locks among it, does not come back.
-    if crashed := _told(config, "crash"):
-        return f"the server has cut all connections, as it does when one of its processes crashes: {crashed}"
+    # The server has recovered, but the connections and their locks are lost.
+    if crashed := _diagnosis(config, "crash"):
+        return f"a server process has crashed, and the server has closed all connections: {crashed}"
     return (
-        "the server has cut the harness's connection, and with it went the lock that keeps other runs from this one's "
-        "databases. Either a test has ended it (pg_terminate_backend), or one of the server's processes has crashed, "
-        "which its log says"
+        "the server has closed the harness's connection, which held the lock on the databases of this run. Either a "
+        "test has called pg_terminate_backend, or a server process has crashed: see the server's log"
     )
 
 
-def _told(config: pytest.Config, what: Literal["last_words", "full", "crash"]) -> str | None:
-    """What the folder of a server of the run's own tells; nothing is known of others."""
-    if config.stash[USED].rung != "local":
+def _diagnosis(config: pytest.Config, name: Literal["exit_reason", "disk_full", "crash"]) -> str | None:
+    """The result of a function of `troubles.py`; None if the run has not started the server from local binaries."""
+    if config.stash[USED].source != "local":
         return None
     from ..postgres import troubles
 
-    told: str | None = getattr(troubles, what)(run_folder(config))
-    return told
+    diagnosis: str | None = getattr(troubles, name)(run_folder(config))
+    return diagnosis

@@ -1,5 +1,5 @@
-"""A PostgreSQL server for one run of the tests, and nothing of it left afterwards.
+"""Finds or starts the PostgreSQL server of a test run, and removes what it has started.
 
-`ladder.py` chooses among three rungs: `url.py`, `local.py` and `docker.py`. No file in here knows pytest, but for what
-`../server.py` makes of them.
+`find.py` chooses among three sources: `url.py`, `local.py` and `docker.py`. No module here imports pytest;
+`../database/server.py` makes a fixture of them.
 """

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is installed on this machine: the folders that may hold the binaries of the major asked for."""
+"""Finds the PostgreSQL binaries of a major version on this machine."""
 
 import os
 import re
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .server import NamedWronglyError, NoServerError
+from .server import ConfiguredServerError, NoServerError
 
 VARIABLE = "POSTGRES_BIN"
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """A folder with `postgres` and `initdb`, and the version of both, such as "18.6"."""
+    """A folder with `postgres` and `initdb`, and their version, such as "18.6"."""
 
     folder: Path
     version: str
@@ -27,21 +27,23 @@ class Binaries:
 
 
 def find(major: int) -> Binaries:
-    """The first folder that holds PostgreSQL of this major.
+    """The first folder with binaries of this major version.
 
     Raises:
-        NamedWronglyError: POSTGRES_BIN names another.
-        NoServerError: there is none; the text says what was found instead.
+        ConfiguredServerError: POSTGRES_BIN is set to a folder without them.
+        NoServerError: no folder has them; the message lists the versions that were found.
     """
     if folder := os.environ.get(VARIABLE):
-        # Whoever names a folder does not want another one.
+        # If POSTGRES_BIN is set, no other folder is tried.
         binaries = _inspect(Path(folder))
         if binaries is None:
-            raise NamedWronglyError(f"{VARIABLE}={folder} does not hold `postgres` and `initdb` that run.")
+            raise ConfiguredServerError(
+                f"{VARIABLE}={folder} does not contain working `postgres` and `initdb` binaries."
+            )
         if binaries.major != major:
-            raise NamedWronglyError(
-                f"{VARIABLE}={folder} is PostgreSQL {binaries.version}, and this project is on {major} "
-                "(postgres_version in pyproject.toml)."
+            raise ConfiguredServerError(
+                f"{VARIABLE}={folder} is PostgreSQL {binaries.version}, "
+                f"but postgres_version in pyproject.toml is {major}."
             )
         return binaries
     others: dict[str, Path] = {}
@@ -57,9 +59,9 @@ def find(major: int) -> Binaries:
 
 def _candidates(major: int) -> Iterator[Path]:
     if pg_config := shutil.which("pg_config"):
-        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
-        if told.returncode == 0:
-            yield Path(told.stdout.strip())
+        result = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            yield Path(result.stdout.strip())
     yield Path(f"/usr/lib/postgresql/{major}/bin")  # Debian, Ubuntu
     yield Path(f"/usr/pgsql-{major}/bin")  # PGDG's RPMs
     yield Path(f"/opt/homebrew/opt/postgresql@{major}/bin")
@@ -75,8 +77,8 @@ def _inspect(folder: Path) -> Binaries | None:
     if not (folder / "initdb").exists():
         return None
     try:
-        told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    version = re.search(r"\(PostgreSQL\) (\d+\S*)", told.stdout)
+    version = re.search(r"\(PostgreSQL\) (\d+\S*)", result.stdout)
     return Binaries(folder, version[1]) if version else None

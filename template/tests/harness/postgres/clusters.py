@@ -1,8 +1,8 @@
-"""Stopped clusters in the user's cache folder: initdb and the migrations have run in them, and need not run again.
+"""A cache of stopped clusters with a migrated schema, so that runs need neither initdb nor the migrations.
 
-A run copies one into its folder and starts it there, in 0.1 s instead of as long as all migrations take. An entry is
-written whole or not at all, is never written to again, and goes when it has not been used for a week, or when there
-are many. What cannot be read or written is done without.
+A run copies an entry into its folder and starts a server on the copy, which takes 0.1 s. An entry is written atomically
+and never changed. It is removed if it was not used for a week, or if there are too many. If the cache cannot be read or
+written, the run works without it.
 """
 
 import fcntl
@@ -23,46 +23,46 @@ from . import settings
 from .binaries import Binaries
 from .privileges import User
 
-# To be changed with what is in a cluster, or how it is kept.
+# Increase it when the contents of an entry or the layout of the cache change.
 FORMAT = 1
 
 WEEK = 7 * 24 * 3600
-MOST = 5
+MAX_ENTRIES = 5
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a cluster holds beside an empty database.
+    """The migrated schema of a cluster.
 
     Args:
-        digest: changes whenever something in the project could make it another.
-        build: makes it on a server if it is not there; whether it had to be made.
-        is_new: it is to be made in any case.
+        digest: changes with every file that could change the schema.
+        build: builds the schema on a server if it is missing; returns whether it was missing.
+        rebuild: build it even if the cache has it.
     """
 
     digest: str
     build: Callable[..., bool]
-    is_new: bool
+    rebuild: bool
 
 
-class Clusters:
-    """The entry for one schema and one build of PostgreSQL."""
+class ClusterCache:
+    """The cache entry for one schema and one build of PostgreSQL."""
 
     def __init__(self, schema: Schema, binaries: Binaries) -> None:
         facts = (binaries.folder / "postgres").stat()
         build = (binaries.version, facts.st_size, facts.st_mtime_ns, platform.machine(), settings.SETTINGS)
         digest = hashlib.sha256(repr((FORMAT, schema.digest, build)).encode()).hexdigest()
-        self._is_new = schema.is_new
+        self._rebuild = schema.rebuild
         self.folder = _cache_home() / "savepoint" / "clusters"
         self.entry = self.folder / digest[:24]
 
     def copy_to(self, data: Path, user: User | None) -> bool:
-        """Fill `data`, an empty folder, for a server that runs as `user`; whether there was something to copy."""
-        if self._is_new:
+        """Copy the entry to `data`, an empty folder, for a server that runs as `user`; returns whether it did."""
+        if self._rebuild:
             return False
         try:
             with self._locked(fcntl.LOCK_SH):
-                if not _is_ours(self.entry):
+                if not _is_private(self.entry):
                     return False
                 _copy(self.entry, data, user)
                 os.utime(self.entry)
@@ -72,24 +72,24 @@ class Clusters:
         return True
 
     def write(self, data: Path) -> None:
-        """Keep the cluster in `data`, whose server has been shut down; an entry that is there is replaced."""
+        """Store the cluster in `data`, whose server has been shut down; replaces an existing entry."""
         with suppress(OSError), self._locked(fcntl.LOCK_EX):
             self._sweep()
-            whole = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
+            temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
             try:
-                _copy(data, whole, None)
+                _copy(data, temporary, None)
                 shutil.rmtree(self.entry, ignore_errors=True)
-                whole.rename(self.entry)
+                temporary.rename(self.entry)
             finally:
-                shutil.rmtree(whole, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove the entry: no server came of it."""
+        """Remove the entry, because no server starts from it."""
         with suppress(OSError), self._locked(fcntl.LOCK_EX):
             shutil.rmtree(self.entry, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what a killed run has left half written, what is old, and the oldest of what is too much."""
+        """Remove incomplete entries of killed runs, entries older than a week, and the oldest if there are too many."""
         entries = []
         for path in self.folder.iterdir():
             if path.name.startswith("writing-"):
@@ -98,14 +98,14 @@ class Clusters:
                 entries.append(path)
         entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for number, path in enumerate(entries, 1):
-            if number >= MOST or time.time() - path.stat().st_mtime > WEEK:
+            if number >= MAX_ENTRIES or time.time() - path.stat().st_mtime > WEEK:
                 shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(self.folder):
-            raise PermissionError(f"{self.folder} is somebody else's")
+        if not _is_private(self.folder):
+            raise PermissionError(f"other users can write to {self.folder}")
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, how)
@@ -118,12 +118,12 @@ def _cache_home() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
-        # A user whom the machine does not know. Nothing can be made there, so there is no cache.
+        # The machine does not know the user ID. No folder can be created in /dev/null, so there is no cache.
         return Path(os.devnull)
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder that nobody else can have put something into."""
+def _is_private(folder: Path) -> bool:
+    """Whether this is a folder that only the current user can write to."""
     try:
         facts = folder.lstat()
     except FileNotFoundError:
@@ -132,10 +132,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _copy(source: Path, target: Path, user: User | None) -> None:
-    """Fill `target`, an empty folder, with copies that `user` alone may read, or ours.
+    """Copy `source` into `target`, an empty folder, readable only by `user` (None: the current user).
 
-    In one pass: a cluster is 1,300 small files, and `shutil.copytree` and then a mode and an owner for each took twice
-    as long.
+    In one pass, since a cluster has 1,300 small files: `shutil.copytree` followed by chmod and chown took twice as
+    long.
     """
     for folder, folders, files in os.walk(source):
         copies = target / Path(folder).relative_to(source)

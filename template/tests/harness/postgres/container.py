@@ -1,10 +1,10 @@
-"""Starts or removes the container of a run.
+"""Starts or removes the PostgreSQL container of a run.
 
     container.py start <name> <image> <argument>…
     container.py remove <name>
 
-The supervisor runs it in the run's folder, where it leaves `container.json`: host, port and version. It stands on its
-own, and imports testcontainers by name, since a project has that in a dependency group that not everyone installs.
+The supervisor runs this script in the run's folder; `start` writes `container.json` there: host, port and version. It
+imports no other module of the harness, and testcontainers by name, since that is in an optional dependency group.
 """
 
 import json
@@ -18,22 +18,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Its data on tmpfs, in a folder of its own: the images of 18 and of older majors disagree on the usual one.
+# On tmpfs. Not the image's default folder, which differs between version 18 and older versions.
 DATA = "/var/lib/savepoint"
 WAIT = 60
 
 
 def start(name: str, image: str, arguments: list[str]) -> None:
-    """Start a container and wait until the server in it answers on loopback."""
+    """Start a container and wait until its server accepts connections on loopback."""
     password = os.environ["SAVEPOINT_PASSWORD"]
     container = import_module("testcontainers.core.container").DockerContainer(image)
     container.with_name(name).with_tmpfs_mount(DATA).with_command(["postgres", *arguments])
     container.with_envs(POSTGRES_PASSWORD=password, PGDATA=f"{DATA}/data", POSTGRES_INITDB_ARGS="--no-sync")
-    # Not `with_exposed_ports`: Docker would then listen on every address of this machine.
+    # Not `with_exposed_ports`, with which Docker listens on all addresses of this machine.
     container.ports = {"5432/tcp": ("127.0.0.1", None)}
     _pull(container)
     try:
-        with _undisturbed():
+        with _end_of_run_blocked():
             container.start()
     except import_module("docker").errors.APIError as error:
         raise RuntimeError(error.explanation) from None
@@ -41,33 +41,33 @@ def start(name: str, image: str, arguments: list[str]) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove the container and its volumes, running or not."""
+    """Remove the container and its volumes, even if it is running."""
     docker = import_module("docker")
     with suppress(docker.errors.NotFound):
         docker.from_env().containers.get(name).remove(force=True, v=True)
 
 
 def _pull(container: Any) -> None:
-    """Fetch the image if the daemon lacks it: here and not in `container.start()`, which is not to be interrupted."""
+    """Pull the image if the daemon does not have it; not in `container.start()`, which must not be interrupted."""
     client, errors = container.get_docker_client().client, import_module("docker").errors
     with suppress(errors.ImageNotFound):
         client.images.get(container.image)
         return
     repository, _, tag = container.image.rpartition(":")
     try:
-        # What fails in the middle of it is a line among the others.
+        # The stream reports an error during the pull as a line.
         lines = [
             line["error"] for line in client.api.pull(repository, tag, stream=True, decode=True) if "error" in line
         ]
     except errors.APIError as error:
         lines = [error.explanation]
     if lines:
-        raise RuntimeError(f"it cannot be pulled: {lines[-1]}")
+        raise RuntimeError(f"pull failed: {lines[-1]}")
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """The end of the run waits: a container whose making is cut short is made by the daemon all the same, but later."""
+def _end_of_run_blocked() -> Iterator[None]:
+    """Block SIGQUIT: the daemon would still create the container after an interrupted request, and nobody remove it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGQUIT})
     try:
         yield
@@ -78,43 +78,43 @@ def _undisturbed() -> Iterator[None]:
 def _wait(container: Any, password: str) -> dict[str, Any]:
     deadline = time.monotonic() + WAIT
     while True:
-        # Asked twice: a server that has come up after its first address was asked is found at the second one only.
-        if _ask(container, password) is not None and (answer := _ask(container, password)) is not None:
-            return answer
+        # Twice: if the server starts between the tries of two addresses, the first pass finds only the second address.
+        if _connect(container, password) is not None and (found := _connect(container, password)) is not None:
+            return found
         container.get_wrapped_container().reload()
         if container.status != "running" or time.monotonic() > deadline:
-            raise RuntimeError(f"the server in the container does not answer; it said: {_last_words(container)}")
+            raise RuntimeError(f"the server in the container does not answer; last log line: {_last_log(container)}")
         time.sleep(0.05)
 
 
-def _ask(container: Any, password: str) -> dict[str, Any] | None:
-    """What the server says at the first of its addresses at which it answers."""
+def _connect(container: Any, password: str) -> dict[str, Any] | None:
+    """Host, port and version of the first address that accepts a connection."""
     answers = (_answer(address, password) for address in _addresses(container))
     return next((answer for answer in answers if answer is not None), None)
 
 
 def _addresses(container: Any) -> Iterator[tuple[str, int]]:
-    """Where the server may be found: on the daemon's host, or in Docker's network if this is a container beside it."""
+    """The possible addresses: the daemon's host, and Docker's network if this process runs in a container."""
     client, own_id = container.get_docker_client(), container.get_container_id()
-    with suppress(ConnectionError):  # a container that has ended listens nowhere
+    with suppress(ConnectionError):  # the container has exited
         yield client.host(), int(client.port(own_id, 5432))
-    # Elsewhere that network may not be reached, and each try takes two seconds.
+    # Only in a container: elsewhere the network may be unreachable, and each try takes two seconds.
     if Path("/.dockerenv").exists():
         yield client.bridge_ip(own_id), 5432
 
 
-def _last_words(container: Any) -> str:
-    lines = b"\n".join(container.get_logs()).decode(errors="replace").splitlines()
-    words = [line.strip() for line in lines if line.strip()]
-    telling = [word for word in words if any(mark in word for mark in ("FATAL", "PANIC", "rror:"))] or words
-    return telling[-1] if telling else "nothing"
+def _last_log(container: Any) -> str:
+    text = b"\n".join(container.get_logs()).decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "rror:"))] or lines
+    return errors[-1] if errors else "none"
 
 
 def _answer(address: tuple[str, int], password: str) -> dict[str, Any] | None:
     psycopg = import_module("psycopg")
     host, port = address
     try:
-        # The image's first server, which only prepares, listens on a Unix socket: over TCP it is the real one.
+        # Over TCP: the image's temporary server for initialization listens only on a Unix socket.
         with psycopg.connect(
             host=host, port=port, user="postgres", password=password, dbname="postgres", connect_timeout=2
         ) as connection:

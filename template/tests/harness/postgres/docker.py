@@ -1,7 +1,7 @@
-"""The third rung: a container of the official image, on loopback, removed with the run.
+"""Source "docker": a container of the official image, on loopback, removed at the end of the run.
 
-testcontainers starts it, in a process of its own (`container.py`): it takes most of a second to import, and the
-supervisor has to be able to remove a container whose run was killed while it started.
+`container.py` starts it with testcontainers, in a separate process: the import takes most of a second, and the
+supervisor must be able to remove the container if the run is killed while the container starts.
 """
 
 import http.client
@@ -21,7 +21,7 @@ from .server import NoServerError, Server
 
 SOCKETS = (
     "/var/run/docker.sock",
-    # Rootless.
+    # Rootless Docker.
     "$XDG_RUNTIME_DIR/docker.sock",
     "~/.docker/run/docker.sock",
     "~/.colima/default/docker.sock",
@@ -30,35 +30,40 @@ SOCKETS = (
 )
 SCRIPT = str(Path(__file__).with_name("container.py"))
 
-# Pulling the image over a slow line is part of it.
+# Seconds; includes pulling the image over a slow connection.
 WAIT = 600
 
-# A daemon that hangs, as Docker Desktop does at times, accepts connections.
-PATIENCE = 10
+# Seconds. A daemon that hangs, as Docker Desktop sometimes does, still accepts connections.
+REQUEST_TIMEOUT = 10
 
 
 def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Server:
-    """A new container of `postgres:<major>`, started; its image is pulled if it has to be, which is announced.
+    """Start a container of `postgres:<major>`, and pull its image if it is missing.
+
+    Args:
+        announce: prints a line before the pull.
 
     Raises:
         NoServerError: no daemon answers, testcontainers is not installed, or the container does not start.
     """
     daemon = _daemon()
     if find_spec("testcontainers") is None:
-        raise NoServerError(f"there is a daemon at {daemon}; it takes `uv run --group docker pytest` to use it")
+        raise NoServerError(
+            f"found a daemon at {daemon}, but testcontainers is not installed. Run `uv run --group docker pytest`"
+        )
     password = secrets.token_hex(16)
     environment = os.environ | {
         "DOCKER_HOST": daemon,
         "SAVEPOINT_PASSWORD": password,
-        # Their container that removes containers: the supervisor does that, on any engine, with no second image.
+        # Testcontainers' cleanup container is not needed: the supervisor removes the container.
         "TESTCONTAINERS_RYUK_DISABLED": "true",
     }
     name = f"savepoint-{secrets.token_hex(4)}"
     script = [sys.executable, "-I", SCRIPT]
-    # Of a registry that is nearer than Docker's own, as testcontainers names it.
+    # testcontainers' own variable for a mirror of Docker Hub.
     image = f"{os.environ.get('TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX', '')}postgres:{major}"
-    if _lacks(daemon, image):
-        announce(f"postgres: pulling {image}, this once")
+    if _is_missing(daemon, image):
+        announce(f"postgres: pulling {image} (first run only)")
     failure = folder.supervise(
         {
             "prepare": [*script, "start", name, f"postgres:{major}", *settings.arguments()],
@@ -70,17 +75,17 @@ def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Ser
         }
     )
     if failure is not None:
-        # Without who said so: a script of ours.
+        # Without the name of the script.
         raise NoServerError(f"{image} at {daemon}: {failure.partition('error: ')[2] or failure}")
-    address = folder.told("container.json")
-    assert address is not None, "container.py leaves its address when it succeeds"
+    address = folder.read_json("container.json")
+    assert address is not None, "container.py writes container.json when it succeeds"
     server = Server("docker", major, address["version"], image, address["host"], address["port"], "postgres", password)
     settings.check(server)
     return server
 
 
 def _daemon() -> str:
-    """The address of a Docker daemon that answers: DOCKER_HOST, or the first of the usual sockets."""
+    """The address of a Docker daemon that answers: DOCKER_HOST, or the first of the standard sockets."""
     if host := os.environ.get("DOCKER_HOST"):
         candidates = [host]
     else:
@@ -89,13 +94,13 @@ def _daemon() -> str:
     failures = []
     for candidate in candidates:
         try:
-            _ask(candidate, "/_ping")
+            _request(candidate, "/_ping")
         except PermissionError:
-            failures.append(f"no permission to use {candidate}; is this user in the group `docker`?")
+            failures.append(f"permission denied for {candidate}. Add this user to the group `docker`")
         except (TimeoutError, http.client.HTTPException):
             failures.append(f"the daemon at {candidate} does not answer")
         except ValueError:
-            failures.append(f"DOCKER_HOST={candidate} is no address such as unix:///var/run/docker.sock")
+            failures.append(f"DOCKER_HOST={candidate} is not a valid address. Example: unix:///var/run/docker.sock")
         except OSError:
             failures.append(f"no daemon at {candidate}")
         else:
@@ -103,20 +108,20 @@ def _daemon() -> str:
     raise NoServerError("; ".join(failures))
 
 
-def _lacks(daemon: str, image: str) -> bool:
-    """Whether a daemon says that it does not have the image."""
+def _is_missing(daemon: str, image: str) -> bool:
+    """Whether the daemon answers that it does not have the image."""
     with suppress(OSError, http.client.HTTPException):
         # https://docs.docker.com/reference/api/engine/
-        return _ask(daemon, f"/images/{image}/json") == http.client.NOT_FOUND
+        return _request(daemon, f"/images/{image}/json") == http.client.NOT_FOUND
     return False
 
 
-def _ask(daemon: str, path: str) -> int | None:
-    """The status of a daemon's answer; None of one with which only testcontainers can speak, by TLS or ssh.
+def _request(daemon: str, path: str) -> int | None:
+    """The status of a GET request to the daemon; None over TLS or ssh, which only testcontainers supports.
 
     Raises:
-        OSError, http.client.HTTPException: it does not answer.
-        ValueError: this is no address.
+        OSError, http.client.HTTPException: the daemon does not answer.
+        ValueError: the address is not valid.
     """
     parts = urlsplit(daemon)
     if parts.scheme == "ssh":
@@ -124,19 +129,19 @@ def _ask(daemon: str, path: str) -> int | None:
     with closing(_connection(parts)) as connection:
         if parts.scheme == "https" or "DOCKER_TLS_VERIFY" in os.environ:
             return None
-        asking = http.client.HTTPConnection(parts.hostname or "localhost")
-        asking.sock = connection
-        asking.request("GET", path)
-        return asking.getresponse().status
+        client = http.client.HTTPConnection(parts.hostname or "localhost")
+        client.sock = connection
+        client.request("GET", path)
+        return client.getresponse().status
 
 
 def _connection(parts: SplitResult) -> socket.socket:
     if parts.scheme in ("tcp", "http", "https"):
-        return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 2375), timeout=PATIENCE)
+        return socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 2375), timeout=REQUEST_TIMEOUT)
     if parts.scheme != "unix":
         raise ValueError(parts.geturl())
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(PATIENCE)
+    connection.settimeout(REQUEST_TIMEOUT)
     try:
         connection.connect(parts.path)
     except OSError:

@@ -1,7 +1,6 @@
-"""The rungs in their order, and the one error when none of them serves.
+"""Tries the sources of a server in order: TEST_DATABASE_URL, local binaries, Docker.
 
-What somebody has set counts: a TEST_DATABASE_URL or a POSTGRES_BIN that does not work is an error, and not a reason to
-take another server than the one that was named.
+A TEST_DATABASE_URL or POSTGRES_BIN that does not work is an error; no other source is tried then.
 """
 
 import os
@@ -9,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from . import url
-from .server import NamedWronglyError, NoServerError, Server
+from .server import ConfiguredServerError, NoServerError, Server
 
 Choice = Literal["auto", "url", "local", "docker"]
 CHOICES: tuple[Choice, ...] = ("auto", "url", "local", "docker")
@@ -17,49 +16,49 @@ CHOICES: tuple[Choice, ...] = ("auto", "url", "local", "docker")
 TITLES = {"local": "local binaries", "docker": "Docker"}
 NOT_SET = f"{url.VARIABLE} is not set"
 HELP = """\
-Any of these helps:
-  install PostgreSQL {major}, and name its folder in POSTGRES_BIN if it is an unusual one;
+Do one of the following:
+  install PostgreSQL {major}, and set POSTGRES_BIN if its folder is not a standard one;
   start Docker, and run `uv run --group docker pytest`;
-  TEST_DATABASE_URL=postgresql://user@host/postgres, a server on which that user may create databases."""
+  set TEST_DATABASE_URL=postgresql://user@host/postgres, for a server where the user may create databases."""
 
 
-def intended(choice: Choice) -> str:
-    """Where a server will come from if a test asks for one, in a few words; nothing is tried."""
+def describe(choice: Choice) -> str:
+    """Where a server would come from, for pytest's header; tries nothing."""
     if choice == "url" or (choice == "auto" and os.environ.get(url.VARIABLE)):
-        return f"by {url.VARIABLE}"
+        return f"from {url.VARIABLE}"
     return {"auto": "local binaries, else Docker", "local": "local binaries", "docker": "Docker"}[choice]
 
 
-def needs_folder(choice: Choice) -> bool:
-    """Whether the run starts a server, so that it needs a folder for it."""
+def starts_server(choice: Choice) -> bool:
+    """Whether the run starts a server itself, and so needs a folder for it."""
     return choice in ("local", "docker") or (choice == "auto" and not os.environ.get(url.VARIABLE))
 
 
-def find(choice: Choice, major: int, rungs: Mapping[str, Callable[[int], Server]]) -> Server:
-    """A server of this major, from the first rung that serves, or from the one asked for.
+def find(choice: Choice, major: int, starters: Mapping[str, Callable[[int], Server]]) -> Server:
+    """A server of this major version, from the chosen source, or from the first source that works.
 
     Args:
-        rungs: what starts a server, for each of "local" and "docker".
+        starters: functions that start a server, for "local" and "docker".
 
     Raises:
-        NoServerError: there is none.
+        NoServerError: no source works; the message lists the reasons.
     """
     text = os.environ.get(url.VARIABLE)
     if choice == "url" and not text:
-        raise NamedWronglyError(f"--postgres url: {NOT_SET}.")
+        raise ConfiguredServerError(f"--postgres url: {NOT_SET}.")
     if choice in ("auto", "url") and text:
         return url.use(text, major)
-    tried = {}
-    for name, start in rungs.items():
+    reasons = {}
+    for name, start in starters.items():
         if choice not in ("auto", name):
             continue
         try:
             return start(major)
-        except NamedWronglyError:
+        except ConfiguredServerError:
             raise
-        except NoServerError as failed:
-            tried[name] = str(failed)
-    words = [f"  {TITLES[name]}: {why}" for name, why in tried.items()]
+        except NoServerError as error:
+            reasons[name] = str(error)
+    lines = [f"  {TITLES[name]}: {reason}" for name, reason in reasons.items()]
     if choice == "auto":
-        words.insert(0, f"  {NOT_SET}")
-    raise NoServerError("\n".join([f"no server of PostgreSQL {major}. Tried:", *words, HELP.format(major=major)]))
+        lines.insert(0, f"  {NOT_SET}")
+    raise NoServerError("\n".join([f"no PostgreSQL {major} server found. Tried:", *lines, HELP.format(major=major)]))

@@ -1,7 +1,7 @@
-"""The second rung: a cluster of this run's own, from binaries that are installed here.
+"""Source "local": a cluster in the run's folder, from installed binaries.
 
-It lives in the run's folder, on tmpfs where there is one, and listens on a Unix socket alone, in a folder that only
-its user may enter.
+The folder is on tmpfs if the machine has it. The server listens only on a Unix socket, in a folder that only the
+server's user can enter.
 """
 
 import os
@@ -13,49 +13,49 @@ from pathlib import Path
 import psycopg
 
 from . import binaries, privileges, settings
-from .clusters import Clusters, Schema
+from .clusters import ClusterCache, Schema
 from .run_folder import RunFolder
 from .server import NoServerError, Server
-from .troubles import raise_if_small
+from .troubles import check_free_space
 
-# Nothing is inherited from the environment: not the locale, not the time zone, not PGDATA or PGOPTIONS.
+# The server's whole environment: the machine's locale, time zone, PGDATA and PGOPTIONS have no effect.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 
-# A cold disk and a busy machine included; on tmpfs it takes half a second.
+# Seconds, for a slow disk on a busy machine; on tmpfs a start takes half a second.
 WAIT = 60
 
 
 def start(
     folder: RunFolder, major: int, schema: Schema | None = None, say: Callable[[str], None] = lambda _: None
 ) -> Server:
-    """A new cluster, started; with `schema` in it, if there is one to be had.
+    """Start a server on a new cluster, with `schema` in it unless that is None.
 
     Args:
-        say: is told what takes half a second.
+        say: called with a progress message before initdb.
 
     Raises:
-        NoServerError: there are no such binaries, or they do not make a server; the text says which.
+        NoServerError: no binaries were found, or no server starts from them.
     """
-    raise_if_small(folder)
+    check_free_space(folder)
     user = privileges.server_user()
     cluster = _Cluster(folder, privileges.readable(binaries.find(major), user), user)
-    kept = None if schema is None else Clusters(schema, cluster.binaries)
+    cache = None if schema is None else ClusterCache(schema, cluster.binaries)
     cluster.make_folders()
-    if kept is not None and kept.copy_to(cluster.data, user):
+    if cache is not None and cache.copy_to(cluster.data, user):
         try:
-            return cluster.serve(None, schema, kept)
+            return cluster.serve(None, schema, cache)
         except (NoServerError, psycopg.Error):
-            # Damaged, in a way that nobody foresees: the migrations run again.
+            # The entry is damaged: run initdb and the migrations again.
             folder.halt()
-            kept.discard()
+            cache.discard()
             cluster.make_folders()
-    say("postgres: making the first cluster of this schema" if kept else "postgres: making a cluster")
-    return cluster.serve(cluster.initdb(), schema, kept)
+    say("postgres: creating a cluster for this schema" if cache else "postgres: creating a cluster")
+    return cluster.serve(cluster.initdb(), schema, cache)
 
 
 @dataclass(frozen=True)
 class _Cluster:
-    """The run's cluster, in the run's folder."""
+    """The cluster in the run's folder."""
 
     folder: RunFolder
     binaries: binaries.Binaries
@@ -70,25 +70,25 @@ class _Cluster:
         return self.folder.path / "socket"
 
     def make_folders(self) -> None:
-        """Two that only the server's user may enter, and nothing in them."""
+        """Create empty folders for data and socket that only the server's user can enter."""
         for path in (self.socket, self.data):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(mode=0o700)
             if self.user is not None:
                 os.chown(path, self.user.uid, self.user.gid)
         if self.user is not None:
-            # To enter them, but not to list what lies beside them.
+            # The server's user can pass through the run's folder, but not list it.
             self.folder.path.chmod(0o711)
 
-    def serve(self, prepare: list[str] | None, schema: Schema | None, kept: Clusters | None) -> Server:
-        """Start the server, after `prepare`; if the schema has to be built, it is, and the cluster is kept."""
+    def serve(self, prepare: list[str] | None, schema: Schema | None, cache: ClusterCache | None) -> Server:
+        """Run `prepare` and start the server; if the schema is missing, build it and store the cluster in the cache."""
         self._start(prepare)
         found = self.binaries
         server = Server("local", found.major, found.version, str(found.folder), str(self.socket), 5432, "postgres")
         settings.check(server)
-        if schema is not None and kept is not None and schema.build(server):
+        if schema is not None and cache is not None and schema.build(server):
             self.folder.halt()
-            kept.write(self.data)
+            cache.write(self.data)
             self._start(None)
         return server
 
@@ -104,13 +104,13 @@ class _Cluster:
         failure = self.folder.supervise(plan)
         if failure is not None:
             shutil.rmtree(self.data, ignore_errors=True)
-            raise NoServerError(f"{self.binaries.folder} holds {self.binaries.version}, but {failure}")
+            raise NoServerError(f"{self.binaries.folder} (PostgreSQL {self.binaries.version}): {failure}")
 
     def initdb(self) -> list[str]:
-        """The command that makes an empty cluster."""
+        """The command that creates an empty cluster."""
         found = self.binaries
         command = [str(found.folder / "initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C"]
-        # Whoever may enter the folder of the socket is trusted; nobody else gets so far.
+        # "trust", since only the server's user can enter the folder of the socket.
         command += ["--auth=trust", "--no-sync", "--no-instructions"]
         if found.major >= 18:
             command.append("--no-data-checksums")
@@ -118,11 +118,10 @@ class _Cluster:
 
 
 def _postgres(found: binaries.Binaries, data: Path, socket: Path) -> list[str]:
-    # Dynamic shared memory as files of the cluster: where the server is killed, nothing is left beside the folder.
-    own = {
+    sockets = {
         "listen_addresses": "",
         "unix_socket_directories": str(socket),
         "unix_socket_permissions": "0700",
     }
-    arguments = [argument for name, value in own.items() for argument in ("-c", f"{name}={value}")]
+    arguments = [argument for name, value in sockets.items() for argument in ("-c", f"{name}={value}")]
     return [str(found.folder / "postgres"), "-D", str(data), *settings.arguments(), *arguments]

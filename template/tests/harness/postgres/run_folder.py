@@ -1,8 +1,8 @@
-"""One folder per run, for the server and for what the workers tell each other; gone when the run is over.
+"""The folder of a run, with the server's data and the files that workers share; removed at the end of the run.
 
-Two things say that a run is alive. Whoever uses the folder holds a shared lock on its file `lock`, and a folder that
-nobody holds is swept by the next run. The process that made it, which is pytest, or its controller if there are xdist
-workers, holds the pipe `alive` open: the supervisor reads its end there, also after `kill -9`.
+Each process that uses the folder holds a shared lock on its file `lock`; the next run removes folders that no process
+has locked. The process that created the folder (pytest, or the controller of pytest-xdist) keeps the pipe `alive` open;
+the supervisor reads the end of the run there, also after `kill -9`.
 """
 
 import fcntl
@@ -22,10 +22,10 @@ from typing import Any
 PREFIX = "savepoint-"
 TMPFS = Path("/dev/shm")
 
-# A cluster is 39 MB, its log up to 256, a clone 8. Docker gives a container 64 MB of /dev/shm.
+# Bytes: a cluster takes 39 MB, its log up to 256, a clone 8. A Docker container has 64 MB of /dev/shm.
 ROOM = 600_000_000
 
-# The address of a Unix socket has room for 104 bytes on macOS, and 108 on Linux.
+# The address of a Unix socket is limited to 104 bytes on macOS and 108 on Linux.
 LONGEST_BASE = 60
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -35,7 +35,7 @@ class RunFolder:
     """The folder of this run."""
 
     def __init__(self, path: Path) -> None:
-        """Use a folder that another process of this run has made."""
+        """Use the folder that another process of this run has created."""
         self.path = path
         self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
@@ -44,7 +44,7 @@ class RunFolder:
 
     @classmethod
     def make(cls) -> "RunFolder":
-        """Make the folder of this run, and remove those of runs that are over."""
+        """Create the folder of this run, and remove the folders of ended runs."""
         for base in dict.fromkeys([TMPFS, Path(tempfile.gettempdir())]):
             _sweep(base)
         while True:
@@ -53,27 +53,27 @@ class RunFolder:
                 folder = cls(path)
                 if (path / "lock").exists():
                     break
-            # Another run's sweep came between the folder and its lock.
+            # Another run has removed the folder before its lock was held: create another.
         os.mkfifo(path / "alive", 0o600)
-        # Read and write: opened for writing alone, it would wait for a reader.
+        # For reading and writing: opening a pipe only for writing waits for a reader.
         folder._alive = os.open(path / "alive", os.O_RDWR)
         return folder
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One worker of this run at a time."""
+        """Hold a lock that only one worker of this run can hold."""
         with (self.path / "starting").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def tell(self, name: str, content: dict[str, Any]) -> None:
-        """Leave a note for the other workers; it may hold a password, so it is for our user alone."""
-        note = self.path / name
-        note.touch(mode=0o600, exist_ok=False)
-        note.write_text(json.dumps(content))
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a file for the other workers. Only the current user can read it, since it may contain a password."""
+        file = self.path / name
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_text(json.dumps(content))
 
-    def told(self, name: str) -> dict[str, Any] | None:
-        """The note that another worker has left, or None."""
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The content of a file that another worker has written; None if it does not exist."""
         try:
             content: dict[str, Any] = json.loads((self.path / name).read_text())
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class RunFolder:
         return content
 
     def supervise(self, plan: dict[str, Any]) -> str | None:
-        """Start a supervisor, which carries out `plan` (see `supervisor.py`); returns what went wrong, or None."""
+        """Start a supervisor with `plan` (see `supervisor.py`); returns its error message, or None."""
         plan = {"folder": str(self.path), **plan}
         supervisor = subprocess.Popen(
             [sys.executable, "-I", "-S", SUPERVISOR],
@@ -89,10 +89,10 @@ class RunFolder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A session of its own: Ctrl-C goes to pytest, which has to end its tests before the server goes.
+            # In a new session, so that Ctrl-C does not stop the server before pytest has ended its tests.
             start_new_session=True,
         )
-        # Before anything can fail or be interrupted: `close` waits for it.
+        # Set before anything can fail or be interrupted: `close` waits for the supervisor.
         self._supervisor = supervisor
         assert supervisor.stdin is not None
         assert supervisor.stdout is not None
@@ -104,10 +104,10 @@ class RunFolder:
             return None
         supervisor.wait()
         self._supervisor = None
-        return answer or "the supervisor of the server ended without a word"
+        return answer or "the server's supervisor ended without output"
 
     def halt(self) -> None:
-        """Shut the server down, if one runs, so that its data can be copied; the folder is for another one then."""
+        """Shut the server down if it runs, so that its data can be copied; keep the folder for another server."""
         if self._supervisor is None:
             return
         with (self.path / "alive").open("wb", buffering=0) as pipe:
@@ -116,17 +116,17 @@ class RunFolder:
         self._supervisor = None
 
     def keep(self) -> int:
-        """Let the server outlive the run; returns the process that ends it, and removes the folder, when killed."""
+        """Keep the server after the run; returns the supervisor's PID. Killing it ends the server and the folder."""
         (self.path / "keep").touch()
         return int((self.path / "supervised").read_text())
 
     def close(self) -> None:
-        """Leave the folder; who made it ends the run with that, and waits until nothing of it is left."""
-        is_ours = self._alive is not None and not (self.path / "keep").exists()
+        """Stop using the folder. In the process that created it: end the run, and wait until the folder is removed."""
+        is_ended = self._alive is not None and not (self.path / "keep").exists()
         if self._alive is not None:
             os.close(self._alive)
             self._alive = None
-        if is_ours:
+        if is_ended:
             deadline = time.monotonic() + 20
             while (self.path / "supervised").exists() and time.monotonic() < deadline:
                 time.sleep(0.005)
@@ -137,7 +137,7 @@ class RunFolder:
 
 
 def _base() -> Path:
-    """Tmpfs where there is one with room: it matters more than all settings of the server together."""
+    """Tmpfs if it has room: it saves more time than all settings of the server together."""
     with suppress(OSError):
         facts = os.statvfs(TMPFS)
         if os.access(TMPFS, os.W_OK | os.X_OK) and facts.f_bavail * facts.f_frsize >= ROOM:
@@ -147,10 +147,10 @@ def _base() -> Path:
 
 
 def _sweep(base: Path) -> None:
-    """Remove the folders of our user's runs that ended without a word: nobody holds their locks.
+    """Remove the folders of killed runs of the same user, which no process has locked.
 
-    A server that still runs in one, because its supervisor was killed, misses its `postmaster.pid` within a minute and
-    ends.
+    If the supervisor was killed and a server still runs in the folder, the server ends within a minute, when it does
+    not find its `postmaster.pid`.
     """
     for path in base.glob(f"{PREFIX}*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The server that a run uses: where it is, and how to connect."""
+"""The server of a run: its address, and connections to it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -6,19 +6,19 @@ from typing import Any, Literal
 import psycopg
 from sqlalchemy import URL
 
-Rung = Literal["url", "local", "docker"]
+Source = Literal["url", "local", "docker"]
 
 
 class NoServerError(Exception):
-    """There is no server for this run; the text says why, and what to do. It never holds a password."""
+    """The run has no server; the message says why and what to do. It never contains a password."""
 
 
-class NamedWronglyError(NoServerError):
-    """What somebody has named as the server does not serve: no other may take its place."""
+class ConfiguredServerError(NoServerError):
+    """TEST_DATABASE_URL or POSTGRES_BIN is set and does not work; no other source may be tried."""
 
 
 class HarnessConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of the harness's own, which goes where it was told; those of tests go to the test's database."""
+    """A connection of the harness. It is not redirected to the test's database, as connections of tests are."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Server:
     """A PostgreSQL server that the tests may create databases on.
 
     Args:
-        rung: how it was found. A server of rung "url" was there before the run, and will be there after it.
+        source: "url": the server exists before and after the run; otherwise the run has started it.
         major: such as 18.
         version: such as "18.6".
-        origin: what it was started from, for people to read.
+        origin: the folder of its binaries, its image, or "TEST_DATABASE_URL"; for messages.
         host: a name or an address, or the folder of a Unix socket, which begins with "/".
-        sslmode: as libpq names it; None leaves it to the drivers.
+        sslmode: libpq's value; None is the driver's default.
     """
 
-    rung: Rung
+    source: Source
     major: int
     version: str
     origin: str
@@ -56,10 +56,10 @@ class Server:
         return URL.create(drivername, self.user, self.password, self.host, self.port, database, query)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection of the harness's own, in autocommit, since CREATE DATABASE refuses to run in a transaction.
+        """A connection of the harness in autocommit mode, since CREATE DATABASE cannot run in a transaction.
 
         Raises:
-            psycopg.OperationalError: nobody answers within ten seconds, or the server refuses.
+            psycopg.OperationalError: the server does not answer within ten seconds, or refuses the connection.
         """
         return HarnessConnection.connect(
             host=self.host,
@@ -68,9 +68,9 @@ class Server:
             password=self.password,
             sslmode=self.sslmode,
             dbname=database,
-            # A server of SQL_ASCII would otherwise answer in bytes.
+            # Without it, text of a database with encoding SQL_ASCII is returned as bytes.
             client_encoding="utf8",
-            # Not what PGOPTIONS says on this machine.
+            # Overrides PGOPTIONS.
             options="",
             autocommit=True,
             connect_timeout=10,

@@ -1,14 +1,14 @@
-"""A small process that keeps a server for a run, and ends it with the run: nothing outlives pytest.
+"""A small process that starts the server of a run and stops it when the run ends, even if pytest is killed.
 
-`python -I -S supervisor.py` (standard library, no site-packages, 15 ms) reads one plan in JSON from its input and
-answers one line: `ready`, or what went wrong. A plan has:
+`python -I -S supervisor.py` (standard library, no site-packages, 15 ms) reads a plan in JSON from standard input and
+prints one line: `ready`, or an error message. A plan has:
 
-    folder    the run's folder; its pipe `alive` says when the run is over; removed at the end
-    prepare   a command that has to succeed first: initdb, or the start of a container; or null
-    serve     a command that runs until the end, or null; ready when `data/postmaster.pid` says so
-    cleanup   a command for the end, or null
-    user      [uid, gid] for prepare and serve, or null to stay who we are
-    env       their environment, whole; and `wait`, the seconds that each of them may take to succeed
+    folder    the run's folder; the end of its pipe `alive` is the end of the run; removed then
+    prepare   a command that must succeed first, such as initdb or the start of a container; or null
+    serve     a command that runs until the end, ready when `data/postmaster.pid` says so; or null
+    cleanup   a command to run at the end; or null
+    user      [uid, gid] for prepare and serve; or null for the current user
+    env       the whole environment of these commands; and `wait`, the time-out of each in seconds
 """
 
 import fcntl
@@ -25,25 +25,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Lines of postmaster.pid: a segment of shared memory, and what state the server is in.
+# Lines of postmaster.pid: the segment of shared memory, and the state of the server.
 SHARED_MEMORY_LINE, STATUS_LINE = 6, 7
 
 
 class EndOfRunError(Exception):
-    """The process that made the folder is gone, or has closed its pipe."""
+    """The process that created the folder has ended or closed its pipe."""
 
 
 class HaltedError(Exception):
-    """The run wants the server shut down, as in production, and the folder left to it."""
+    """The run has asked for a clean shutdown of the server; the folder stays."""
 
 
 class Supervisor:
-    """Carries out one plan."""
+    """Executes one plan."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
         self.folder = Path(plan["folder"])
-        # Not blocking: if the run is over already, nobody will open the other end.
+        # Non-blocking: if the run has ended, no process opens the other end.
         self.alive = os.open(self.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
         self.lock = os.open(self.folder / "lock", os.O_RDWR)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
@@ -53,44 +53,44 @@ class Supervisor:
         self.server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Prepare and serve; returns when the server accepts connections."""
+        """Run `prepare` and `serve`; returns when the server accepts connections."""
         if self.plan["prepare"] is not None:
             prepare = self._spawn(self.plan["prepare"])
             self._wait(lambda: prepare.poll() is not None, self.plan["prepare"])
             if prepare.returncode != 0:
-                raise RuntimeError(self._last_words(self.plan["prepare"]))
+                raise self._error(f"{Path(self.plan['prepare'][0]).name} failed")
         if self.plan["serve"] is not None:
             self.server = serve = self._spawn(self.plan["serve"])
             self._wait(lambda: serve.poll() is not None or self._is_ready(), self.plan["serve"])
             if serve.returncode is not None:
-                raise RuntimeError(self._last_words(self.plan["serve"]))
+                raise self._error(f"{Path(self.plan['serve'][0]).name} failed")
 
-    def stay(self) -> None:
-        """Wait for the end of the run or of the server; if the run wants it to be kept, for SIGTERM."""
+    def wait_for_end(self) -> None:
+        """Wait for the end of the run or of the server; if the run keeps the server, for SIGTERM."""
         try:
-            self._watch(self._pause)
+            self._wait_for_server(self._pause)
         except EndOfRunError:
             if not (self.folder / "keep").exists():
                 raise
-            self._watch(time.sleep)
+            self._wait_for_server(time.sleep)
 
-    def _watch(self, pause: Callable[[float], None]) -> None:
+    def _wait_for_server(self, pause: Callable[[float], None]) -> None:
         while self.server is None or self.server.poll() is None:
             pause(0.25)
 
     def shut_down(self) -> None:
-        """Let the server write everything to its files, and end."""
+        """Shut the server down cleanly, so that its files are complete."""
         if self.server is not None:
-            # To itself, and not to its children, who would end on their own.
+            # Only to the server's main process, which ends its children.
             self.server.send_signal(signal.SIGINT)
             self.server.wait(self.plan["wait"])
             self.server = None
 
     def stop(self, *, is_over: bool) -> None:
-        """End what was started, the hard way at once: its data is worth nothing. The folder goes with the run."""
+        """End all processes without a clean shutdown, and run `cleanup`; if the run is over, remove the folder."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self.server is not None and (code := self.server.poll()) is not None:
-            self._bury(code)
+            self._record_exit(code)
         for process in reversed(self.processes):
             _end(process)
         if self.plan["cleanup"] is not None:
@@ -100,8 +100,8 @@ class Supervisor:
         else:
             (self.folder / "supervised").unlink()
 
-    def _bury(self, code: int) -> None:
-        """Of a server that has ended by itself: say so, and remove its segment of shared memory."""
+    def _record_exit(self, code: int) -> None:
+        """Write the exit code of a server that has ended by itself to `ended`, and remove its shared memory."""
         with suppress(OSError, IndexError):
             number = (self.folder / "data" / "postmaster.pid").read_text().splitlines()[SHARED_MEMORY_LINE].split()[1]
             if ipcrm := shutil.which("ipcrm"):
@@ -133,12 +133,12 @@ class Supervisor:
         wait, began = self.plan["wait"], time.monotonic()
         while not is_done():
             if time.monotonic() > began + wait:
-                raise RuntimeError(f"{command[0]} was not done after {wait} s; {self._last_words([])}")
+                raise self._error(f"{command[0]} timed out after {wait} s")
             self._pause(0.003)
 
     def _pause(self, seconds: float) -> None:
         select.select([self.alive], [], [], seconds)
-        # At the end of the run, the end of the file; until then there is nothing to read.
+        # At the end of the run, the pipe is at its end; until then a read would block.
         with suppress(BlockingIOError):
             raise HaltedError if os.read(self.alive, 1) else EndOfRunError
 
@@ -149,48 +149,48 @@ class Supervisor:
             return False
         return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
 
-    def _last_words(self, command: list[str]) -> str:
+    def _error(self, what: str) -> RuntimeError:
         self.log.flush()
-        lines = (self.folder / "log").read_text(errors="replace").splitlines()
-        words = [line.strip() for line in lines if line.strip() and not line.startswith("initdb: removing")]
-        telling = [word for word in words if any(mark in word for mark in ("FATAL", "PANIC", "error:"))] or words
-        return f"{Path(command[0]).name if command else 'it'} said: {telling[-1] if telling else 'nothing'}"
+        text = (self.folder / "log").read_text(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("initdb: removing")]
+        errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "error:"))] or lines
+        return RuntimeError(f"{what}: {errors[-1] if errors else 'no output'}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is not None:
         return
-    # SIGQUIT is PostgreSQL's "immediate" shutdown: no checkpoint. Its children have five seconds from the server.
-    for what, seconds in ((signal.SIGQUIT, 8), (signal.SIGKILL, 8)):
+    # SIGQUIT is PostgreSQL's immediate shutdown, without a checkpoint; the server gives its children five seconds.
+    for number, seconds in ((signal.SIGQUIT, 8), (signal.SIGKILL, 8)):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, what)
+            os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
 
 
 def main() -> None:
-    """Carry out the plan on standard input."""
+    """Execute the plan on standard input."""
 
-    def answer(words: str) -> None:
-        with suppress(OSError):  # whoever asked may be gone
-            print(words, flush=True)
+    def answer(text: str) -> None:
+        with suppress(OSError):  # the run may have ended
+            print(text, flush=True)
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     supervisor, is_over = Supervisor(json.load(sys.stdin)), True
     try:
         supervisor.start()
         answer("ready")
-        supervisor.stay()
+        supervisor.wait_for_end()
         is_over = False
     except (EndOfRunError, SystemExit):
         pass
     except HaltedError:
         is_over = False
         supervisor.shut_down()
-    except RuntimeError as failed:
+    except RuntimeError as error:
         is_over = False
-        answer(str(failed))
+        answer(str(error))
     finally:
         supervisor.stop(is_over=is_over)
 

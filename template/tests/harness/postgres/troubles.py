@@ -1,4 +1,4 @@
-"""What is wrong with a server of the run's own, as its folder tells: it has ended, crashed, or has no room."""
+"""Diagnoses a server that the run has started, from its folder: it has ended, crashed, or the disk is full."""
 
 import re
 import shutil
@@ -7,58 +7,58 @@ import time
 from .run_folder import RunFolder
 from .server import NoServerError
 
-# What it takes at least: the cluster, a segment of its log more, two clones.
-LEAST = 80_000_000
-# What is left of a disk that is full: the last page that somebody wanted was larger.
+# Bytes that a server needs: the cluster, another segment of its log, two clones.
+REQUIRED = 80_000_000
+# A disk with fewer free bytes is full: a failed write may have left some.
 FULL = 1_000_000
 NO_SPACE = "No space left on device"
 
-# One of its processes has ended as no process should, and all others were ended with it.
+# Logged when a server process crashes; the server then ends all other processes too.
 CRASHED = re.compile(r"\(PID \d+\) (was terminated by|exited with exit code [^01])")
 
-# The supervisor looks four times a second.
+# Seconds. The supervisor checks the server four times a second.
 WAIT = 2
 
 
-def raise_if_small(folder: RunFolder) -> None:
-    """Raise `NoServerError` where not even an empty cluster has room."""
+def check_free_space(folder: RunFolder) -> None:
+    """Raise `NoServerError` if the disk has too little space for a cluster."""
     free = shutil.disk_usage(folder.path).free
-    if free < LEAST:
+    if free < REQUIRED:
         raise NoServerError(
-            f"{folder.path.parent} has {free / 1e6:.0f} MB free, and a server takes {LEAST / 1e6:.0f} at least; "
-            "TMPDIR may name a folder with more"
+            f"{folder.path.parent} has {free / 1e6:.0f} MB free, and a server needs at least {REQUIRED / 1e6:.0f} MB. "
+            "Set TMPDIR to a folder with more space"
         )
 
 
-def last_words(folder: RunFolder) -> str | None:
-    """How a server has ended by itself, and what it said last; None if its supervisor says nothing for two seconds."""
+def exit_reason(folder: RunFolder) -> str | None:
+    """How the server has ended, with its last message; None if the supervisor reports no end within two seconds."""
     ended, deadline = folder.path / "ended", time.monotonic() + WAIT
     while not (ended.exists() and (text := ended.read_text())):
         if time.monotonic() > deadline:
             return None
         time.sleep(0.01)
-    how = f"it was killed by signal {-int(text)}" if int(text) < 0 else f"its exit code is {text}"
-    said = [line for line in _log(folder).splitlines() if any(mark in line for mark in ("FATAL", "PANIC"))]
-    return f"{how}; it said: {said[-1]}" if said else how
+    how = f"killed by signal {-int(text)}" if int(text) < 0 else f"exit code {text}"
+    errors = [line for line in _log(folder).splitlines() if any(mark in line for mark in ("FATAL", "PANIC"))]
+    return f"{how}; last message: {errors[-1]}" if errors else how
 
 
-def full(folder: RunFolder) -> str | None:
-    """That the disk is full, in words; None if it is not."""
+def disk_full(folder: RunFolder) -> str | None:
+    """A message if the disk is full; None otherwise."""
     free = shutil.disk_usage(folder.path).free
     if free < FULL or NO_SPACE in _log(folder):
-        return f"no space is left in {folder.path.parent} for the databases of the tests ({free / 1e6:.0f} MB are free)"
+        return f"no space left in {folder.path.parent} for the test databases ({free / 1e6:.0f} MB free)"
     return None
 
 
 def crash(folder: RunFolder) -> str | None:
-    """What the log says of the last of the server's processes that crashed, and what that did; None if none has."""
+    """The log's lines about the last server process that crashed, with its statement; None without a crash."""
     lines = _log(folder).splitlines()
-    # "LOG:  client backend (PID 4711) was terminated by signal 9: Killed", and a DETAIL with its statement.
+    # "LOG:  client backend (PID 4711) was terminated by signal 9: Killed", then a DETAIL with its statement.
     crashed = [number for number, line in enumerate(lines) if CRASHED.search(line)]
     if not crashed:
         return None
-    said = lines[crashed[-1] : crashed[-1] + 2]
-    return "; ".join(line.partition(":  ")[2] for line in said if "LOG:  " in line or "DETAIL:  " in line)
+    found = lines[crashed[-1] : crashed[-1] + 2]
+    return "; ".join(line.partition(":  ")[2] for line in found if "LOG:  " in line or "DETAIL:  " in line)
 
 
 def _log(folder: RunFolder) -> str:

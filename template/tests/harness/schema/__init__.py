@@ -1,1 +1,1 @@
-"""What the migrations make of the schema, by PostgreSQL's catalog: drift, the history of revisions, new revisions."""
+"""The schema that the migrations create, read from PostgreSQL's catalog: drift, migration history, new revisions."""

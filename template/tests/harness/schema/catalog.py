@@ -1,7 +1,7 @@
-"""A database's schema as PostgreSQL's catalog states it: one line per object, comparable by meaning.
+"""Reads a database's schema from PostgreSQL's catalog, as one definition per object, and compares two schemas.
 
-Not part of it, since they differ without meaning anything: the order of columns, names of NOT NULL constraints and of
-sequences that a column owns (a rename keeps the old ones), what belongs to an extension, and Alembic's own table.
+Ignored, since a difference there has no effect: the order of columns, the names of NOT NULL constraints and of
+sequences owned by a column (a rename keeps the old name), objects of extensions, and Alembic's version table.
 """
 
 import re
@@ -13,7 +13,7 @@ from psycopg import Connection
 OF_EXTENSION = "EXISTS (SELECT FROM pg_depend WHERE objid = o.oid AND classid = o.tableoid AND deptype = 'e')"
 OWN = f"nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT {OF_EXTENSION}"
 
-# Each gives a name and a definition. In all of them, `o` is the object and `pg_namespace` its schema.
+# Each query returns names and definitions. In each, `o` is the object and `pg_namespace` its schema.
 QUERIES = {
     "schema": f"""
         SELECT nspname, nspacl::text FROM pg_namespace o WHERE {OWN} AND nspname <> 'public'
@@ -103,27 +103,27 @@ QUERIES = {
 
 Catalog = dict[str, str]
 
-# How PostgreSQL spells an expression depends on how it was spelled when it was made: the casts of text, and brackets
-# around one word, one string or one list.
+# PostgreSQL keeps the spelling with which an expression was created: casts of text, and brackets around one word, one
+# string or one list.
 CASTS = re.compile(r"::(?:character varying|text)(?:\[\])?")
 BRACKETS = re.compile(r"\((\w+|'[^']*'|ARRAY\[[^\[\]()]*\])\)")
 
 
 def catalog(connection: Connection[Any]) -> Catalog:
-    """The objects of the database, by kind and name (`column public.users.email`), with what defines each."""
+    """The definitions of all objects of the database, by kind and name (`column public.users.email`)."""
     return catalog_by(lambda query: connection.execute(query.encode()))
 
 
 def catalog_by(rows: Callable[[str], Iterable[Any]]) -> Catalog:
-    """The same, by whatever sends a query and gives its rows."""
+    """The same as `catalog`, with a function that runs a query and returns its rows."""
     return {f"{kind} {name}": definition or "" for kind, query in QUERIES.items() for name, definition in rows(query)}
 
 
 def differences(expected: Catalog, actual: Catalog) -> list[str]:
-    """What `actual` lacks (`-`), has besides (`+`) or has otherwise (both), a line each; empty if they agree."""
+    """A line for each object that only `expected` has (`-`) or only `actual` (`+`); both lines if they differ."""
     lines = []
     for name in sorted(expected.keys() | actual.keys()):
-        if _meaning(expected.get(name)) == _meaning(actual.get(name)):
+        if _normalized(expected.get(name)) == _normalized(actual.get(name)):
             continue
         if name in expected:
             lines.append(f"- {name}: {expected[name]}")
@@ -132,7 +132,7 @@ def differences(expected: Catalog, actual: Catalog) -> list[str]:
     return lines
 
 
-def _meaning(definition: str | None) -> str | None:
+def _normalized(definition: str | None) -> str | None:
     if definition is None:
         return None
     shorter = BRACKETS.sub(r"\1", CASTS.sub("", definition))

@@ -1,7 +1,7 @@
-"""The schema that the models state, beside the one that the migrations make: both by PostgreSQL's own catalog.
+"""Compares the schema of the models with the schema of the migrations, by PostgreSQL's catalog.
 
-Alembic's comparison says what is missing in the words of a migration, and looks at less: not at the expression of a
-CHECK, the predicate of an index, the name of a primary key, or at a trigger, a function or a sequence.
+Alembic's comparison reports missing operations, but does not compare the expression of a CHECK, the predicate of an
+index, the name of a primary key, triggers, functions or sequences.
 """
 
 from collections.abc import Collection
@@ -17,23 +17,23 @@ SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname 
 
 
 def prepare(empty: Connection[Any], migrated: Connection[Any]) -> None:
-    """Give an empty database what `create_all` takes for granted: the extensions, and the schemas."""
+    """Create the extensions and schemas of the migrated database in the empty one: `create_all` needs them."""
     for (name,) in migrated.execute(SCHEMAS):
         empty.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
     for (name,) in migrated.execute(EXTENSIONS):
         empty.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(name)))
 
 
-def drift_between(of_models: Connection[Any], migrated: Connection[Any], ignored: Collection[str]) -> list[str]:
-    """What only the models have (`-`), and what only the migrations make (`+`); both, if they make it otherwise."""
-    stated, made = catalog(of_models), catalog(migrated)
-    return differences(stated, _without(made, stated, ignored))
+def drift_between(from_models: Connection[Any], migrated: Connection[Any], ignored: Collection[str]) -> list[str]:
+    """A line for each object that only the models (`-`) or only the migrations have (`+`); both if they differ."""
+    expected, actual = catalog(from_models), catalog(migrated)
+    return differences(expected, _without_ignored(actual, expected, ignored))
 
 
-def _without(made: Catalog, stated: Catalog, patterns: Collection[str]) -> Catalog:
-    """Without what is expected to be there; what the models state too has to be as they state it."""
+def _without_ignored(actual: Catalog, expected: Catalog, patterns: Collection[str]) -> Catalog:
+    """The objects that match no pattern, and those that the models define too."""
     return {
         name: definition
-        for name, definition in made.items()
-        if name in stated or not any(fnmatchcase(name, pattern) for pattern in patterns)
+        for name, definition in actual.items()
+        if name in expected or not any(fnmatchcase(name, pattern) for pattern in patterns)
     }

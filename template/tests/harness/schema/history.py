@@ -1,4 +1,4 @@
-"""What each revision does: the schema after it, on the way up and on the way down, and the statements that it sends."""
+"""Records what each revision does: the schema after its upgrade and its downgrade, and the statements that it sends."""
 
 import re
 from collections.abc import Iterator
@@ -10,37 +10,37 @@ import pytest
 from alembic.script import Script
 from sqlalchemy import Engine, event
 
-from ..database.databases import Databases
+from ..database.databases import WorkerDatabases
 from ..database.migrations import Migrations
 from ..postgres.server import Server
 from .catalog import Catalog, catalog, catalog_by, differences
 
-# How many of the newest revisions are taken back one at a time: a catalog takes 8 ms, and each takes two.
+# How many of the newest downgrades are compared: each needs two catalogs, of 8 ms.
 NEWEST = 20
 
-# What a statement begins with, if rows go with it.
-DESTROYS = re.compile(
+# The beginning of a statement that deletes data.
+DESTRUCTIVE = re.compile(
     r"\s*(DROP\s+TABLE|TRUNCATE|DELETE\s+FROM(?!\s+\S*alembic_version)|ALTER\s+TABLE.*?\sDROP\s+COLUMN)", re.I | re.S
 )
 
-# Where each table is stored: a rewrite is another file.
+# The file of each table, which changes when the table is rewritten.
 FILES = "SELECT oid, relfilenode FROM pg_class WHERE relkind IN ('r', 'm') AND oid >= 16384"
 
 Heads = frozenset[str]
 
 
 @dataclass
-class Steps:
-    """Watches the revisions of one database as they are applied and taken back.
+class MigrationHistory:
+    """Records the upgrades and downgrades of one database.
 
     Args:
-        migrations: the project's.
+        migrations: the project's migrations.
         database: the name of an empty database.
 
     Attributes:
-        statements: what each upgrade sent, by its revision, in their order.
-        leftovers: what a downgrade has left behind (`+`) or taken too much (`-`), by its revision.
-        rewrites: the revisions whose upgrade has written a table anew that was there before.
+        statements: the statements of each upgrade, by revision, in order.
+        leftovers: what a downgrade has left behind (`+`) or removed too much (`-`), by revision.
+        rewrites: the revisions whose upgrade has rewritten an existing table.
     """
 
     migrations: Migrations
@@ -54,28 +54,28 @@ class Steps:
 
     @cached_property
     def revisions(self) -> list[Script]:
-        """All revisions, the newest first."""
+        """All revisions, newest first."""
         return list(self.migrations.script.walk_revisions())
 
     @property
     def irreversible(self) -> str | None:
-        """The newest revision that says it cannot be taken back."""
+        """The newest revision that is declared irreversible."""
         return next((script.revision for script in self.revisions if reason(script, "irreversible")), None)
 
     def up(self, empty: Catalog) -> None:
-        """Upgrade from nothing to head; raises `MigrationError`."""
+        """Upgrade to head; `empty` is the catalog before. Raises `MigrationError`."""
         self._schemas[frozenset()] = empty
-        event.listen(Engine, "before_cursor_execute", self._remember)
+        event.listen(Engine, "before_cursor_execute", self._record)
         try:
             self.migrations.upgrade(self.database, watch=self._after_upgrade)
         finally:
-            event.remove(Engine, "before_cursor_execute", self._remember)
+            event.remove(Engine, "before_cursor_execute", self._record)
 
     def down(self) -> None:
-        """Downgrade to base, or as far as that is possible; raises `MigrationError`."""
+        """Downgrade to base, or to the newest irreversible revision; raises `MigrationError`."""
         self.migrations.downgrade(self.database, self.irreversible or "base", watch=self._after_downgrade)
 
-    def _remember(self, connection: object, cursor: object, statement: str, *rest: object) -> None:
+    def _record(self, connection: object, cursor: object, statement: str, *rest: object) -> None:
         self._sent.append(statement)
 
     def _after_upgrade(self, *, ctx: Any, step: Any, heads: set[str], run_args: object) -> None:
@@ -95,26 +95,28 @@ class Steps:
 
 
 def reason(script: Script, name: str) -> str | None:
-    """What a revision says of itself, in a line such as `irreversible = "the old prices are gone"`."""
-    said: str | None = getattr(script.module, name, None)
-    return said
+    """The reason that a revision states for `name`, as in `irreversible = "the old prices are deleted"`; or None."""
+    text: str | None = getattr(script.module, name, None)
+    return text
 
 
-def destructive(statements: list[str]) -> list[str]:
-    """Those that take rows away, a line each."""
-    return [" ".join(statement.split()) for statement in statements if DESTROYS.match(statement)]
+def destructive_statements(statements: list[str]) -> list[str]:
+    """The statements that delete data, a line each."""
+    return [" ".join(statement.split()) for statement in statements if DESTRUCTIVE.match(statement)]
 
 
 @pytest.fixture(scope="session")
-def migration_history(migrations: Migrations, postgres_server: Server, _databases: Databases) -> Iterator[Steps]:
-    """A database that was taken to head a revision at a time, and what each did on the way."""
-    steps = Steps(migrations, _databases.create_empty())
-    with postgres_server.connect(steps.database) as connection:
+def migration_history(
+    migrations: Migrations, postgres_server: Server, _databases: WorkerDatabases
+) -> Iterator[MigrationHistory]:
+    """A database that was upgraded to head, and what each revision did."""
+    history = MigrationHistory(migrations, _databases.create_empty())
+    with postgres_server.connect(history.database) as connection:
         empty = catalog(connection)
-    steps.up(empty)
-    assert steps.statements or not steps.revisions, (
-        "migrations/env.py does not call back: its context.configure() has to be given "
+    history.up(empty)
+    assert history.statements or not history.revisions, (
+        "migrations/env.py does not call on_version_apply. Pass it to context.configure(): "
         'on_version_apply=context.config.attributes.get("on_version_apply")'
     )
-    yield steps
-    _databases.drop(steps.database)
+    yield history
+    _databases.drop(history.database)
