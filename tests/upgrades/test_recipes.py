@@ -77,7 +77,7 @@ def test_a_feature_is_turned(
 ) -> None:
     owned = Owned.rendered(history.folder, history.next, tmp_path / "project", **{answer: not then})
     shell = Shell(owned, environment, default_python, development_server, f"{answer}_{then}".lower())
-    says, code, migration, rest = shell_blocks(owned.read("tests/README.md"), "### Log in or payments, later")
+    says, code, migration, rest = shell_blocks(owned.read("tests/README.md"), "### Turn `auth` or `payments` on or off")
     says = says.replace("ANSWER=payments", f"ANSWER={answer}")
 
     output = shell(says, rest, code, migration) if then else shell(says, code, migration, rest)

@@ -12,12 +12,14 @@ from .database.lock_waits import WaitForLockWaiters
 from .database.migrations import Migrations
 from .database.seed_data import SeedData
 from .database.statements import Queries
+from .guards.base import Guard
 
 # Its name before 0.4, which works until 0.5.
 UntilWaitingForLocks = WaitForLockWaiters
 
 __all__ = [
     "Create",
+    "Guard",
     "Migrations",
     "NewClient",
     "Queries",
