@@ -1,6 +1,6 @@
 """`uv run python -m benchmarks`: renders, installs, measures, prints Markdown.
 
-It takes a quarter of an hour on two cores, and shows on stderr what is done of it; `--quick` says in two minutes
+It takes twenty minutes on two cores, and shows on stderr what is done of it; `--quick` says in two minutes
 whether it works.
 """
 
@@ -15,20 +15,23 @@ from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
 from harness.postgres.server import Server
 
-from benchmarks import machine, per_test, readme, start, suite, workers
+from benchmarks import long, machine, per_test, readme, start, suite, workers
 from benchmarks.chart import svg
 from benchmarks.contenders import CONTENDERS, NONE
 from benchmarks.project import Projects
 from benchmarks.report import markdown
 from benchmarks.targets import WORKERS_TARGET, Results
 
-PARTS = ["start", "workers", "suite"]
+PARTS = ["start", "workers", "suite", "long"]
 POSTGRES = 18
 
 # Of whole runs of pytest.
 LONG_ROUNDS = 5
 # For each of them, rounds of slices, which take a third of a second: many, for a median that holds.
 SLICES = 4
+
+# Tests of a long run.
+LONG, QUICK_LONG = 10_000, 100
 
 # Tests of one contender in a round, at most.
 SLICE, QUICK_SLICE = 100, 8
@@ -48,9 +51,9 @@ def main() -> None:
         where = machine.described(server, rounds, long_rounds)
         projects = Projects(Path(folder))
         results = Results()
+        url = f"postgresql://{server.user}@/postgres?host={server.host}"
         if contenders:
             _say(f"per test: {', '.join(contender.name for contender in contenders)}")
-            url = f"postgresql://{server.user}@/postgres?host={server.host}"
             results.per_test.update(
                 per_test.measure(projects, contenders, url, rounds, QUICK_SLICE if options.quick else SLICE)
             )
@@ -65,6 +68,10 @@ def main() -> None:
         if "workers" in only:
             _say(f"workers: {', '.join(map(str, sizes))} tests")
             results.workers.update(workers.measure(projects, sizes, long_rounds))
+        if "long" in only:
+            tests = QUICK_LONG if options.quick else LONG
+            _say(f"long: {tests} tests")
+            results.long.update(long.measure(projects, url, tests))
     table = markdown(results, where)
     print(table)
     if options.write_readme:

@@ -18,6 +18,8 @@ def markdown(results: Results, machine: str) -> str:
         parts.append(_workers(results))
     if results.suite:
         parts.append(_suite(results))
+    if results.long:
+        parts.append(_long(results))
     if rows := list(_targets(results)):
         parts.append(_table(["target", "at most / least", "measured", ""], rows))
     return "\n\n".join(parts) + "\n"
@@ -55,6 +57,19 @@ def _suite(results: Results) -> str:
     suite, imports = results.suite["suite"], results.suite["imports"]
     row = ["the default project's suite", _seconds(suite), _seconds(imports), _number(suite / imports, 2)]
     return _table(["whole process, warm", "suite", "imports alone", "ratio"], [row])
+
+
+def _long(results: Results) -> str:
+    titles = {"savepoint": "**savepoint**", "none": "no isolation (the floor)", "nothing": "tests that do nothing"}
+    rows = []
+    for name, held in results.long.items():
+        seconds = [f"{1000 * seconds:.2f} ms" for seconds in held.seconds]
+        memory = [f"{size / 2**20:.0f} MB" for size in held.memory]
+        descriptors = ", ".join(map(str, held.descriptors))
+        rows.append([titles[name], *seconds, *memory, f"{held.growth / 2**10:.1f} KB", descriptors])
+    tests = next(iter(results.long.values())).tests
+    head = [f"{tests} tests in one process", "per test, first tenth", "last tenth", "memory after the first tenth"]
+    return _table([*head, "at the end", "a test adds", "open descriptors, then and then"], rows)
 
 
 def _targets(results: Results) -> Iterable[list[str]]:

@@ -2,12 +2,14 @@
 
     carry_edits.py moved <old> <new>          the edits are merged, three ways, into <new>
     carry_edits.py gone <old> [<see> …]       removed, or split into others: an edited file is kept as <old>.yours
+    carry_edits.py table <moves>              many files of one folder move: a text file, a line `<old> <new>` for each
 
 Copier runs it in the project, from `_migrations` in copier.yml, at stage `after`: the new files are there, the old one
 is deleted, and the commit that the update began with has it still. `README.md` beside this file says why.
 Standard library alone, since it runs in Copier's own environment. Running it twice changes nothing.
 """
 
+import functools
 import os
 import re
 import subprocess
@@ -61,6 +63,38 @@ def gone(old: str, see: list[str]) -> str:
     return _keep(old, versions.mine, became)
 
 
+def table(path: str) -> str:
+    """Move all files of a table; returns a line for each that the project had edited or deleted, and for its own."""
+    rows = [line.split() for line in (TEMPLATE / path).read_text().splitlines() if not line.startswith("#")]
+    lines = []
+    for old, new in rows:
+        versions = _versions(old)
+        if versions.mine == versions.base or not Path(new).exists():
+            # As the template had it, unknown to both, or of a feature that is off.
+            continue
+        if versions.mine is None:
+            lines.append(f"{old}, which your project had deleted, is {new} now, and is back: other files import it.")
+        elif versions.base is None:
+            # Of a later version than the one that the project came from; or the project's own, below.
+            continue
+        else:
+            lines.append(moved(old, new))
+    names = {old for old, _ in rows}
+    for folder in sorted({str(Path(old).parent) for old, _ in rows}):
+        for own in _own_modules(folder):
+            if own not in names and Path(own).exists():
+                module = own.removesuffix(".py").replace("/", ".")
+                lines.append(f'{own} is your own. List it in tests/conftest.py: pytest_plugins = [..., "{module}"]')
+    return "\n".join([f"{len(rows)} files of the template have moved.", *lines])
+
+
+def _own_modules(folder: str) -> list[str]:
+    """The modules that the project has in a folder, and the template did not have."""
+    listed = (_git(Path.cwd(), "ls-tree", "-z", "--name-only", f"HEAD:./{folder}") or b"").decode().split("\0")
+    paths = [f"{folder}/{name}" for name in listed if name.endswith(".py")]
+    return [path for path in paths if path not in _template_paths(os.environ["VERSION_FROM"])]
+
+
 def _keep(old: str, mine: bytes, became: str) -> str:
     kept = Path(f"{old}.yours")
     if not kept.exists():
@@ -75,12 +109,16 @@ def _versions(old: str) -> Versions:
 
 def _in_template(version: str, path: str) -> bytes | None:
     """A file as a version of the template renders it, None where that depends on answers or there is none."""
-    listed = _git(TEMPLATE, "ls-tree", "-r", "-z", "--name-only", version, "template/")
-    for name in (listed or b"").decode().split("\0"):
-        # A feature that can be off stands in the file's name: {% if payments %}stripe.py{% endif %}.
-        if re.sub(r"{%.*?%}", "", name) == f"template/{path}":
-            return _show(TEMPLATE, f"{version}:{name}")
-    return None
+    name = _template_paths(version).get(path)
+    return None if name is None else _show(TEMPLATE, f"{version}:{name}")
+
+
+@functools.cache
+def _template_paths(version: str) -> dict[str, str]:
+    """The files of a version of the template, by their paths in a project."""
+    listed = (_git(TEMPLATE, "ls-tree", "-r", "-z", "--name-only", version, "template/") or b"").decode().split("\0")
+    # A feature that can be off stands in the file's name: {% if payments %}stripe.py{% endif %}.
+    return {re.sub(r"{%.*?%}", "", name).removeprefix("template/"): name for name in listed if name}
 
 
 def _show(folder: Path, what: str) -> bytes | None:
@@ -123,6 +161,8 @@ def main(arguments: list[str]) -> str:
             return moved(old, new)
         case ["gone", old, *see]:
             return gone(old, see)
+        case ["table", path]:
+            return table(path)
     raise SystemExit(__doc__)
 
 

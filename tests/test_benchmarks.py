@@ -7,6 +7,7 @@ import sys
 
 from benchmarks import readme
 from benchmarks.chart import svg
+from benchmarks.long import Held
 from benchmarks.report import markdown
 from benchmarks.samples import Sample
 from benchmarks.targets import Results
@@ -19,7 +20,13 @@ RESULTS = Results(
         "savepoint": Sample((0.005, 0.010, 0.006)),
         "truncate": Sample((0.024, 0.040, 0.024)),
         "create_all": Sample((0.014, 0.014, 0.014)),
-    }
+        "own_database": Sample((0.014, 0.014, 0.014)),
+        "pytest_postgresql": Sample((0.044, 0.044, 0.044)),
+    },
+    long={
+        "savepoint": Held(1000, (0.006, 0.006), (100_000_000, 109_000_000), (17, 17)),
+        "none": Held(1000, (0.004, 0.004), (100_000_000, 104_500_000), (17, 17)),
+    },
 )
 
 
@@ -30,8 +37,17 @@ def test_a_run_of_one_contender_yields_a_table() -> None:
     assert re.search(r"^\| no isolation .* \| 1 \| ", done.stdout, re.M)
     assert re.search(r"^\| \*\*savepoint\*\* \| [\d.]+ ms \([\d.]+ to [\d.]+\) \| [\d.]+ ", done.stdout, re.M)
     assert re.search(
-        r"^\| a savepoint test, against no isolation \| ≤ 1.5 \| [\d.]+ \| (met|\*\*missed\*\*) \|$", done.stdout, re.M
+        r"^\| a savepoint test, against no isolation \| ≤ 1.3 \| [\d.]+ \| (met|\*\*missed\*\*) \|$", done.stdout, re.M
     )
+
+
+def test_a_long_run_says_what_grows() -> None:
+    done = run("--quick", "--only", "long")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (r"\*\*savepoint\*\*", r"no isolation \(the floor\)", "tests that do nothing"):
+        times, memory = r"[\d.]+ ms \| [\d.]+ ms", r"\d+ MB \| \d+ MB \| -?[\d.]+ KB"
+        assert re.search(rf"^\| {name} \| {times} \| {memory} \| \d+, \d+ \|$", done.stdout, re.M), done.stdout
 
 
 def test_the_readme_holds_whole_runs_alone() -> None:
@@ -49,9 +65,11 @@ def test_a_ratio_is_taken_within_each_round() -> None:
 def test_targets_stand_beside_what_was_measured() -> None:
     table = markdown(RESULTS, "A machine").splitlines()
 
-    assert "| a savepoint test, against no isolation | ≤ 1.5 | 1.25 | met |" in table
+    assert "| a savepoint test, against no isolation | ≤ 1.3 | 1.25 | met |" in table
     assert "| what TRUNCATE adds, against savepoint | ≥ 4 | 10.00 | met |" in table
     assert "| what create_all, drop_all adds, against savepoint | ≥ 20 | 5.00 | **missed** |" in table
+    assert "| what pytest-postgresql adds, against own_database | ≥ 5 | 4.00 | **missed** |" in table
+    assert "| what a savepoint test leaves in memory, against no isolation | ≤ 1.1 | 2.00 | **missed** |" in table
     assert not [line for line in table if "two workers" in line]
 
 

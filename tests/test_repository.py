@@ -1,6 +1,7 @@
 """This repository keeps the rules that it renders: formatted, linted, typed, pinned."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import releases
 from tests.rendering import ROOT, Render, git
 from tests.variants import FEATURES
 
@@ -31,10 +33,35 @@ def test_is_typed(shared: Path) -> None:
     run(sys.executable, "-m", "mypy", "--cache-dir", shared / "mypy", "tests", "benchmarks", "docs")
 
 
-def test_the_harness_is_typed(shared: Path) -> None:
-    """As it stands in the template, where it is ordinary Python; from there, since `tests` is a package here too."""
+@pytest.fixture
+def harness(render: Render, tmp_path: Path) -> Path:
+    """A folder with the whole rendered harness where the template has it, whose files of features have other names."""
+    shutil.copytree(render() / "tests", tmp_path / "template" / "tests", ignore=shutil.ignore_patterns("test_*.py"))
+    shutil.copytree(render() / "tests" / "harness", tmp_path / "template/tests/harness", dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_the_harness_is_typed(harness: Path, shared: Path) -> None:
+    """Projects leave it out of their own mypy."""
     config: list[str | Path] = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", shared / "mypy-harness"]
-    run(sys.executable, "-m", "mypy", *config, "--package", "tests.harness", cwd=ROOT / "template")
+    run(sys.executable, "-m", "mypy", *config, "--package", "tests.harness", cwd=harness / "template")
+
+
+def test_the_harness_is_formatted_and_linted(harness: Path) -> None:
+    """Projects leave it out of their own ruff."""
+    shutil.copy(ROOT / "pyproject.toml", harness)
+
+    run(RUFF, "format", "--check", "--diff", "--no-cache", "template/tests/harness", cwd=harness)
+    run(RUFF, "check", "--no-cache", "template/tests/harness", cwd=harness)
+
+
+def test_the_harness_has_a_version_and_a_license(harness: Path) -> None:
+    text = (harness / "template/tests/harness/__init__.py").read_text()
+
+    [version] = re.findall(r'^__version__ = "(\d+\.\d+\.\d+)"$', text, re.M)
+    unreleased = "Unreleased" in releases.sections()
+    assert (version == releases.current_version()) != unreleased
+    assert "# SPDX-License-Identifier: MIT\n" in text
 
 
 def test_the_harness_is_short_enough_to_be_read() -> None:

@@ -51,6 +51,38 @@ class Turns:
         os.write(self._told, f"{seconds}\n".encode())
 
 
+class Holdings:
+    """What the process holds after the first tenth of its tests, and at the last, and how long a test takes in each.
+
+    Args:
+        path: the file that is written at the end.
+        tests: how many there are.
+    """
+
+    def __init__(self, path: Path, tests: int) -> None:
+        self._path = path
+        self._tests = tests
+        self._begun: list[float] = []
+        self._memory: list[int] = []
+        self._descriptors: list[int] = []
+
+    def begin_test(self) -> None:
+        """Take the time, and look at the process where a part ends."""
+        self._begun.append(time.perf_counter())
+        if len(self._begun) in (self._tests // 10, self._tests):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self._memory.append(pages * os.sysconf("SC_PAGE_SIZE"))
+            self._descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
+
+    def write(self) -> None:
+        """Say what was found."""
+        part = self._tests // 10
+        seconds = [(times[-1] - times[0]) / (part - 1) for times in (self._begun[:part], self._begun[-part:])]
+        found = {"seconds": seconds, "memory": self._memory, "descriptors": self._descriptors}
+        self._path.write_text(json.dumps(found))
+
+
+HELD = Holdings(Path(os.environ["HELD"]), int(os.environ["TESTS"])) if "HELD" in os.environ else None
 TURNS = Turns(*map(int, os.environ["TURNS"].split(","))) if "TURNS" in os.environ else None
 SETUPS: list[float] = []
 
@@ -65,6 +97,8 @@ def email() -> str:
 def pytest_runtest_logstart() -> None:
     if TURNS is not None:
         TURNS.begin_test()
+    if HELD is not None:
+        HELD.begin_test()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,5 +111,7 @@ def pytest_runtest_setup() -> Generator[None]:
 def pytest_unconfigure() -> None:
     if TURNS is not None:
         TURNS.tell()
+    if HELD is not None:
+        HELD.write()
     if path := os.environ.get("STOPWATCH"):
         Path(path).write_text(json.dumps({"first_setup": SETUPS[0], "modules": list(sys.modules)}))

@@ -33,12 +33,16 @@ REFUSED = {
     "test_flush_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
     "test_insert_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
     "test_a_commit_inside_a_session_that_is_rolled_back": [TOOK_ALONG, "committed", OWN],
+    "test_a_commit_inside_that_was_released_since": [TOOK_ALONG, "committed", OWN],
+    "test_a_commit_inside_a_session_that_has_failed": [TOOK_ALONG, "committed", OWN],
     "test_deferred_constraint": ["node_parent_fkey"],
     "test_a_task_that_outlives_its_test": ["guard leaked_task", "test_cases.py"],
     "test_writing_after_a_failed_flush": ["first issue Session.rollback()"],
     "test_another_isolation_level": ["the isolation level of the test's transaction cannot change", OWN],
     "test_a_commit_as_sql": ["BEGIN, COMMIT and ROLLBACK as SQL", "await session.commit()"],
     "test_a_commit_by_the_driver": ["the test's transaction is over", "made anew", OWN],
+    "test_a_commit_by_the_driver_and_no_fixture_of_the_harness": ["the test's transaction is over", "made anew", OWN],
+    "test_a_commit_as_sql_in_a_fixture": ["BEGIN, COMMIT and ROLLBACK as SQL", "await session.commit()"],
     "test_a_session_that_is_left_open": [STILL_OPEN, "test_cases.py", "Close the session"],
     "test_an_error_that_is_swallowed": [SWALLOWED, "session.begin_nested()"],
     "test_an_error_that_is_swallowed_while_another_session_writes": [SWALLOWED, "session.begin_nested()"],
@@ -92,7 +96,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 30)])
+@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 54)])
 def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 
@@ -110,6 +114,10 @@ def test_what_it_cannot_hold_is_refused(refused: dict[str, str | None], name: st
     # What asyncpg says of a connection that was handed on in the middle of a statement.
     assert "another operation is in progress" not in message
     assert "manually started transaction" not in message
+
+
+def test_a_refusal_in_a_fixture_is_reported_once(refused: dict[str, str | None]) -> None:
+    assert "The error was caught" not in str(refused["test_a_commit_as_sql_in_a_fixture"])
 
 
 def test_every_refusal_was_tried_and_none_of_them_leaked(refused: dict[str, str | None]) -> None:

@@ -83,6 +83,10 @@ class Owned:
     def read(self, path: str) -> str:
         return (self.folder / path).read_text()
 
+    def first(self, *paths: str) -> str:
+        """The first of some paths that is there."""
+        return next(path for path in paths if (self.folder / path).exists())
+
     def write(self, path: str, content: str) -> None:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(content)
@@ -243,6 +247,25 @@ def test_what_the_owner_depends_on(greeting: str) -> None:
     assert idna.encode(greeting) == b"hello"
 '''
 
+DATABASE_TESTS = '''\
+"""By names that the harness has had before 0.4."""
+
+from typing import Any
+
+
+def test_a_database_without_a_schema(postgres: Any, empty_database: str) -> None:
+    with postgres.connect(empty_database) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+'''
+
+# Since 0.3.0.
+GUARD_TESTS = """
+
+@pytest.mark.allow("environment")
+def test_a_variable_that_stays(until_waiting_for_locks: UntilWaitingForLocks) -> None:
+    os.environ["OF_THE_OWNER"] = "1"
+"""
+
 GREETING = '''
 
 @pytest.fixture
@@ -263,6 +286,17 @@ def live_in(project: Owned) -> None:
     project.edit("tests/factories.py", lambda text: text + NOTE_FACTORY)
     project.edit("tests/conftest.py", lambda text: text + GREETING)
     project.write("tests/test_notes.py", NOTE_TESTS)
+    project.write("tests/test_database.py", DATABASE_TESTS)
+    if (project.folder / "tests/harness/guards.py").exists():
+        project.edit("tests/test_database.py", lambda text: text + GUARD_TESTS)
+        project.replace(
+            "tests/test_database.py",
+            "from typing import Any\n",
+            "import os\nfrom typing import Any\n\nimport pytest\n\nfrom tests.harness import UntilWaitingForLocks\n",
+        )
+        project.replace(
+            "pyproject.toml", 'testpaths = ["tests"]\n', 'testpaths = ["tests"]\nslow_test_seconds = "30"\n'
+        )
     project.replace(
         "src/my_service/main.py",
         "    app.include_router(users.router)\n",
@@ -294,11 +328,13 @@ def live_in(project: Owned) -> None:
     project.write("README.md", "# My Service\n\nIts owner has rewritten this page.\n")
     project.write("Makefile", "test:\n\tuv run pytest\n")
 
-    # Files of the template's, one of them with another name since 0.2.0.
-    moved = "tests/harness/undefined.py"
-    moved = moved if (project.folder / moved).exists() else "tests/harness/reports/missing_column.py"
-    project.replace(moved, "yellow=True,", "bold=True,  # as the owner likes it")
-    project.replace("tests/harness/app/client.py", 'base_url="http://test"', 'base_url="http://owner.test"')
+    # Files of the template's, two of them with another name since.
+    missing_column = project.first(
+        "tests/harness/undefined.py", "tests/harness/missing_column.py", "tests/harness/reports/missing_column.py"
+    )
+    project.replace(missing_column, "yellow=True,", "bold=True,  # as the owner likes it")
+    client = project.first("tests/harness/client.py", "tests/harness/app/client.py")
+    project.replace(client, 'base_url="http://test"', 'base_url="http://owner.test"')
     project.replace("tests/README.md", "## Factories\n", "## Factories\n\nThe owner's factories are in factories.py.\n")
     project.replace(
         "migrations/env.py", '    "compare_type": True,\n', '    "compare_type": True,\n    "include_schemas": False,\n'

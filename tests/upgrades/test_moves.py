@@ -7,12 +7,15 @@ from pathlib import Path
 import copier
 import pytest
 
+from tests.releases import Release
 from tests.rendering import git
 from tests.upgrades.history import History, Later, template_file
 from tests.upgrades.lived_in import Owned
+from tests.upgrades.test_from_releases import RELEASES
 
 CLIENT = "tests/harness/app/client.py"
 CLIENTS = "tests/harness/clients.py"
+CLIENT_BEFORE = "tests/harness/client.py"
 COPIER = [sys.executable, "-m", "copier"]
 
 
@@ -167,3 +170,47 @@ def test_a_migration_without_trust_is_refused_and_nothing_is_written(project: Ow
     assert done.returncode != 0
     assert "--trust" in done.stderr
     assert project.changed() == []
+
+
+OWN = '''\
+"""Of the project's own."""
+
+import pytest
+
+
+@pytest.fixture
+def own() -> int:
+    """A fixture."""
+    return 1
+'''
+
+
+@pytest.mark.parametrize("payments", [True, False])
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
+def test_a_harness_whose_files_were_deleted_and_renamed_gets_folders(
+    release: Release, payments: bool, history: History, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file that others import comes back; what is the project's own stays, and is named."""
+    project = Owned.rendered(history.folder, release.tag, tmp_path / "project", payments=payments)
+    (project.folder / "tests/harness/savepoint.py").unlink()
+    project.git("mv", CLIENT_BEFORE, "tests/harness/clients.py")
+    project.write("tests/harness/own.py", OWN)
+    project.commit("The harness as the owner wants it")
+    capfd.readouterr()
+
+    project.update(history.next, trust=True)
+
+    fresh = Owned.rendered(history.folder, history.next, tmp_path / "fresh", payments=payments)
+    own = {path: project.read(f"tests/harness/{path}") for path in ("clients.py", "own.py")}
+    assert own == {"clients.py": git(history.folder, "show", f"{release.tag}:template/{CLIENT_BEFORE}"), "own.py": OWN}
+    expected = fresh.contents("template", "shared")
+    assert {path: project.contents()[path] for path in expected} == expected
+    said = capfd.readouterr().out
+    assert "tests/harness/savepoint.py, which your project had deleted, is tests/harness/database/savepoint.py" in said
+    assert f"{CLIENT_BEFORE}, which your project had deleted, is {CLIENT}" in said
+    assert said.count(", and is back: other files import it.") == 2
+    for name in ("clients", "own"):
+        own_file = f"tests/harness/{name}.py is your own. List it in tests/conftest.py: "
+        line = f'{own_file}pytest_plugins = [..., "tests.harness.{name}"]'
+        assert line in said
+    assert said.count(" is your own. ") == 2

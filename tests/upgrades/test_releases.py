@@ -56,14 +56,26 @@ def files_of(history: History, version: str) -> set[str]:
     return {path for path in map(rendered_path, listed.splitlines()) if is_the_templates(path)}
 
 
+def carried_by(command: list[str]) -> list[str]:
+    """The old paths of the files that a hook carries over."""
+    _, _, what, first, *_ = command
+    return [old for old, _ in rows_of(first)] if what == "table" else [first]
+
+
+def rows_of(table: str) -> list[list[str]]:
+    """The old and the new paths of a table of moves."""
+    return [line.split() for line in (ROOT / table).read_text().splitlines() if not line.startswith("#")]
+
+
 def unhandled(history: History) -> dict[str, set[str]]:
     """The files of the template that each release had, the next version has not, and no hook of it carries over."""
     missing = {}
     for release in history.releases:
         carried = {
-            migration["command"][3]
+            path
             for migration in migrations()
             if release.number < number(migration["version"]) <= number(history.next.removeprefix("v"))
+            for path in carried_by(migration["command"])
         }
         missing[release.version] = files_of(history, release.tag) - files_of(history, history.next) - carried
     return missing
@@ -88,7 +100,17 @@ def test_each_hook_is_listed_as_copier_wants_it() -> None:
         python, script, what, *paths = migration["command"]
         assert python == "{{ _copier_python }}"
         assert script == "{{ _copier_conf.src_path }}/hooks/carry_edits.py"
-        assert (what == "moved" and len(paths) == 2) or what == "gone"
+        assert (what == "moved" and len(paths) == 2) or (what == "table" and len(paths) == 1) or what == "gone"
+
+
+def test_a_table_of_moves_names_files_that_were_and_files_that_are(history: History) -> None:
+    were = {path for release in history.releases for path in files_of(history, release.tag)}
+    for table in sorted((ROOT / "hooks/moves").glob("*.txt")):
+        rows = rows_of(str(table.relative_to(ROOT)))
+
+        assert {old for old, _ in rows} <= were
+        assert {new for _, new in rows} <= files_of(history, history.next)
+        assert len({new for _, new in rows}) == len(rows)
 
 
 GH = """#!/bin/sh

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: 2026 The Savepoint maintainers
+# SPDX-License-Identifier: MIT
 """A test harness on a real PostgreSQL: fixtures, checks and the rules that keep tests apart.
 
 `tests/conftest.py` loads it with `pytest_plugins = ["tests.harness"]` and wires the application by overriding three
@@ -13,6 +15,8 @@ from .database.migrations import Migrations
 from .database.seed_data import SeedData
 from .database.statements import Queries
 from .guards.base import Guard
+
+__version__ = "0.4.0"
 
 # Its name before 0.4, which works until 0.5.
 UntilWaitingForLocks = WaitForLockWaiters

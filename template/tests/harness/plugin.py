@@ -14,7 +14,7 @@ import pytest
 
 from . import guards, options
 from .connections import process
-from .core import deprecated, run, settings
+from .core import deprecated, private_api, run, settings
 from .database import isolation, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
@@ -77,6 +77,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+    private_api.configure(config)
     run.configure(config)
     deprecated.warn_of_options(config)
     settings.configure(config)

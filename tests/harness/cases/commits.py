@@ -4,12 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 from sample.models import User
 from sample.settings import Settings
-from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy import Engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
+from tests.harness.raw_connection import RawConnection
+
+from tests.harness.postgres.server import Server
 
 SessionFactory = async_sessionmaker[AsyncSession]
 MODES = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
@@ -21,6 +25,11 @@ ENGINE = create_async_engine(f"{DRIVER}://somebody@nowhere/db")
 COUNT = select(func.count()).select_from(User)
 TENANT = text("SELECT coalesce(current_setting('app.tenant', true), '')")
 CHOOSE = text("SELECT set_config('app.tenant', :tenant, true)")
+
+ADD_USER = """
+    CREATE FUNCTION add_user(email text) RETURNS void LANGUAGE sql
+    AS $$ INSERT INTO users (email) VALUES (email) $$
+"""
 
 
 async def users(session: AsyncSession) -> list[str]:
@@ -88,6 +97,72 @@ async def test_read_only_ends_with_its_transaction(
     async with engine.execution_options(postgresql_readonly=True).connect() as connection:
         with pytest.raises(DBAPIError, match="read-only"):
             await connection.execute(insert(User).values(email="grace@example.com"))
+
+
+@MODES
+async def test_a_function_that_writes_is_rolled_back(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory.begin() as session:
+        await session.execute(text(ADD_USER))
+    async with session_factory() as session:
+        await session.execute(text("SELECT add_user('lost@example.com')"))
+        await session.execute(text("SET search_path TO pg_catalog"))
+        await session.rollback()
+        assert await session.scalar(text("SHOW search_path")) != "pg_catalog"
+
+    assert await users(db_session) == []
+
+
+@MODES
+async def test_a_select_that_makes_a_table_is_rolled_back(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory() as session:
+        await session.execute(text("SELECT 1 AS id INTO extra"))
+        await db_session.scalar(COUNT)
+        await session.rollback()
+
+    assert await db_session.scalar(text("SELECT to_regclass('extra')")) is None
+
+
+@MODES
+@pytest.mark.parametrize("read", ["SELECT\n1", "SELECT 'update'", "SELECT 1 -- into"])
+async def test_a_write_beside_a_read(
+    session_factory: SessionFactory, db_session: AsyncSession, read: str, mode: str
+) -> None:
+    async with session_factory() as session:
+        async with session.begin_nested():
+            await session.execute(text(read))
+        async with session_factory() as other:
+            await other.execute(insert(User).values(email="ada@example.com"))
+            await other.commit()
+        await session.rollback()
+
+    assert await users(db_session) == ["ada@example.com"]
+
+
+@MODES
+async def test_a_session_that_writes_when_it_ends_inside_of_another(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory() as session:
+        session.add(User(email="a@example.com"))
+        await session.flush()
+        async with session_factory.begin() as other:
+            other.add(User(email="b@example.com"))
+        await session.commit()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+@MODES
+async def test_streams_at_once(session_factory: SessionFactory, mode: str) -> None:
+    async def streamed() -> int:
+        async with session_factory() as session:
+            return len([row async for row in await session.stream(text("SELECT generate_series(1, 300)"))])
+
+    assert await asyncio.gather(streamed(), streamed()) == [300, 300]
 
 
 @MODES
@@ -165,6 +240,27 @@ async def test_the_driver(session_factory: SessionFactory, db_session: AsyncSess
     assert await users(db_session) == ["a@example.com", "b@example.com"]
 
 
+@MODES
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+async def test_the_driver_alone(db_session: AsyncSession, level: str, mode: str) -> None:
+    engine = create_async_engine(f"{DRIVER}://somebody@nowhere/db", isolation_level=level)
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("INSERT INTO users (email) VALUES ('a@example.com')")
+        if DRIVER == "postgresql+psycopg":
+            # asyncpg's is in autocommit by itself.
+            await driver.commit()
+        await connection.scalar(COUNT)
+        await connection.rollback()
+        async with driver.transaction():
+            await driver.execute("INSERT INTO users (email) VALUES ('b@example.com')")
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="c@example.com"))
+    await engine.dispose()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com", "c@example.com"]
+
+
 class Routing(Session):
     """As for reads from a replica."""
 
@@ -216,6 +312,59 @@ async def test_a_column_that_is_added(session_factory: SessionFactory, db_sessio
 async def test_is_gone_in_the_next_test(db_session: AsyncSession) -> None:
     columns = (await db_session.execute(text("SELECT * FROM users"))).keys()
     assert "nickname" not in columns
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_transaction_that_is_cancelled_while_it_begins_or_ends(
+    session_factory: SessionFactory, db_session: AsyncSession, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async def add(email: str) -> None:
+        async with session_factory() as session:
+            await session.execute(insert(User).values(email=email))
+            await session.commit()
+
+    send, sent = RawConnection.send, []
+
+    async def send_and_cancel(self: RawConnection, *statements: str) -> None:
+        sent.append(statements)
+        if len(sent) == number:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        await send(self, *statements)
+
+    await add("a@example.com")
+    with monkeypatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        patch.setattr(RawConnection, "send", send_and_cancel)
+        task = asyncio.create_task(add("b@example.com"))
+        await task
+    await add("c@example.com")
+
+    # A commit that is cancelled may have been one.
+    assert {*await users(db_session)} - {"b@example.com"} == {"a@example.com", "c@example.com"}
+
+
+async def test_a_connection_that_cannot_be_set_up(client: AsyncClient) -> None:
+    def set_up(connection: Any, record: object) -> None:
+        connection.cursor().execute("SELECT nonsense")
+
+    await ENGINE.dispose()
+    event.listen(ENGINE.sync_engine, "connect", set_up)
+    with pytest.raises(Exception, match="nonsense"):
+        await ENGINE.connect()
+    event.remove(ENGINE.sync_engine, "connect", set_up)
+
+
+async def test_a_connection_that_the_server_cuts(engine: AsyncEngine, postgres: Server) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(email="lost@example.com"))
+        pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+    with postgres.connect() as by_hand:
+        by_hand.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_all_is_well_afterwards(db_session: AsyncSession, client: AsyncClient, repeat: int) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+    assert await users(db_session) == ["ada@example.com"]
 
 
 @pytest.fixture

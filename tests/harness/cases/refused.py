@@ -5,11 +5,14 @@ import asyncio
 import pytest
 from httpx import AsyncClient
 from sample.models import User
+from sample.settings import Settings
 from sqlalchemy import create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
+DRIVER = Settings(_env_file=None, database_url="postgresql://somebody@nowhere/db").database.drivername
+ENGINE = create_async_engine(f"{DRIVER}://somebody@nowhere/db")
 
 
 async def test_gathered_requests(client: AsyncClient) -> None:
@@ -72,6 +75,31 @@ async def test_a_commit_inside_a_session_that_is_rolled_back(session_factory: Se
         await session.rollback()
 
 
+async def test_a_commit_inside_that_was_released_since(session_factory: SessionFactory, engine: AsyncEngine) -> None:
+    async with session_factory() as session, session_factory() as audit, session_factory() as other:
+        reader = await engine.connect()
+        for number, writer in enumerate([session, audit, other]):
+            await writer.execute(insert(User).values(email=f"user{number}@example.com"))
+        await audit.commit()
+        await other.rollback()
+        await reader.execute(text("SELECT 1"))
+        await reader.close()
+        await session.rollback()
+
+
+async def test_a_commit_inside_a_session_that_has_failed(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    async with session_factory() as session:
+        await session.execute(insert(User).values(email="outer@example.com"))
+        async with session_factory() as audit:
+            await audit.execute(insert(User).values(email="audit@example.com"))
+            await audit.commit()
+        with pytest.raises(IntegrityError):
+            await session.execute(insert(User).values(email="outer@example.com"))
+        await db_session.execute(text("SELECT 1"))
+
+
 async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:
     db_session.add(User(email="ada@example.com"))
     await db_session.commit()
@@ -114,6 +142,23 @@ async def test_a_commit_by_the_driver(session_factory: SessionFactory) -> None:
         await session.flush()
         driver = (await (await session.connection()).get_raw_connection()).driver_connection
         await driver.execute("COMMIT")
+
+
+async def test_a_commit_by_the_driver_and_no_fixture_of_the_harness() -> None:
+    async with ENGINE.begin() as connection:
+        await connection.execute(insert(User).values(email="ada@example.com"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("COMMIT")
+
+
+@pytest.fixture
+async def commits(anyio_backend: str, session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        await session.execute(text("COMMIT"))
+
+
+async def test_a_commit_as_sql_in_a_fixture(commits: None) -> None:
+    pass
 
 
 async def test_a_session_that_is_left_open(session_factory: SessionFactory) -> None:

@@ -5,8 +5,8 @@ with its traceback; a test of a 500 asks for a client that answers as the server
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
 import pytest
@@ -42,17 +42,20 @@ class Served:
 
 
 @pytest.fixture
-def asgi_app(running_app: RunningApp, _isolated: None) -> Served:
+def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> Served:
     """The application as a server sees it, in ASGI, with the guards around each request."""
+    _isolated()
     return Served(running_app)
 
 
 @pytest.fixture
-async def new_client(anyio_backend: str, running_app: RunningApp, asgi_app: Served) -> AsyncIterator[NewClient]:
+def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterator[NewClient]:
     """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
+    _isolated()
+    asgi_app = Served(running_app)
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
-    async with AsyncExitStack() as clients:
+    with ExitStack() as clients:
         # Whatever happens: an override that outlives its test changes the tests after it.
         clients.callback(overrides.update, overrides_before)
         clients.callback(overrides.clear)
@@ -60,9 +63,16 @@ async def new_client(anyio_backend: str, running_app: RunningApp, asgi_app: Serv
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
             transport = ASGITransport(asgi_app, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
-            return await clients.enter_async_context(client)
+            clients.callback(_close, client)
+            return await client.__aenter__()
 
         yield make
+
+
+def _close(client: AsyncClient) -> None:
+    # It waits for nothing, since its transport has no connection: an event loop would only be woken for it.
+    with suppress(StopIteration):
+        client.aclose().send(None)
 
 
 @pytest.fixture

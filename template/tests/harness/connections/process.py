@@ -16,6 +16,6 @@ def configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def _redirect(pytestconfig: pytest.Config) -> Redirect:
+def _redirect() -> Redirect:
     """Where the process's connections go."""
-    return pytestconfig.stash[REDIRECT]
+    return OF_PROCESS

@@ -6,7 +6,8 @@ application by a fixture, before that fixture runs; or else when its first conne
 isolation is reported first, since all else that went wrong follows from it.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -19,7 +20,7 @@ from ..core.source_lines import places
 from ..transaction.fresh_session import OF_TEST, FreshSession
 from ..transaction.raw_connection import installed_driver
 from ..transaction.refusals import BY_HAND, IsolationError
-from .savepoint import TEST_URL, on_demand
+from .savepoint import TEST_URL, on_demand, savepoint
 
 MARK = "own_database: give this test a database of its own, with real commits and as many connections as it likes."
 IS_REPORTED = pytest.StashKey[bool]()
@@ -31,28 +32,34 @@ def has_own_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _isolated_if_connected(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Isolates every test that reaches a database; autouse, so that it comes before the fixtures of that test."""
-    has_own = has_own_database(request.node)
-    # What a driver is asked for by hand is outside of a savepoint test's transaction.
-    with request.config.stash[REDIRECT].refusing(None if has_own else BY_HAND):
-        if has_own or "running_app" in request.fixturenames:
-            request.getfixturevalue("_isolated")
-            yield
+def _isolated(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+    """A transaction or a database for each test that reaches one, which the application's engines use while it runs.
+
+    Autouse, so that it comes before the fixtures of that test. It yields what isolates a test that asks for the
+    application in its middle, by `getfixturevalue`.
+    """
+    redirect, has_own = request.config.stash[REDIRECT], has_own_database(request.node)
+    reaches_application, is_isolated = "running_app" in request.fixturenames, False
+
+    def isolate() -> None:
+        nonlocal is_isolated
+        if not is_isolated:
+            is_isolated = True
+            at_end.enter_context(savepoint(request))
+
+    with ExitStack() as at_end:
+        # What a driver is asked for by hand is outside of a savepoint test's transaction.
+        at_end.enter_context(redirect.refusing(None if has_own else BY_HAND))
+        if reaches_application:
+            at_end.callback(_end_run_if_dead, request, request.getfixturevalue("running_app"))
+        if has_own:
+            is_isolated = True
+            request.getfixturevalue("_own_pools")
+        elif reaches_application:
+            isolate()
         else:
-            with on_demand(request):
-                yield
-
-
-@pytest.fixture
-def _isolated(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A transaction or a database for this test, which the application's engines use while it runs."""
-    # A test that only has the mark need not have an application.
-    running_app = request.getfixturevalue("running_app") if "running_app" in request.fixturenames else None
-    request.getfixturevalue("_own_pools" if has_own_database(request.node) else "_savepoint")
-    yield
-    if running_app is not None:
-        _end_run_if_dead(request, running_app)
+            at_end.enter_context(on_demand(request))
+        yield isolate
 
 
 def _end_run_if_dead(request: pytest.FixtureRequest, running_app: RunningApp) -> None:
@@ -81,8 +88,11 @@ def _engine_of_tests(application_engine: AsyncEngine) -> AsyncEngine:
 
 
 @pytest.fixture
-def engine(_isolated: None, application_engine: AsyncEngine, request: pytest.FixtureRequest) -> AsyncEngine:
+def engine(
+    _isolated: Callable[[], None], application_engine: AsyncEngine, request: pytest.FixtureRequest
+) -> AsyncEngine:
     """The application's engine, on this test's database: in a savepoint test, in the test's transaction."""
+    _isolated()
     engine = application_engine.execution_options()
     engine.sync_engine.url = request.node.stash[TEST_URL].set(drivername=engine.url.drivername)
     return engine
@@ -90,18 +100,21 @@ def engine(_isolated: None, application_engine: AsyncEngine, request: pytest.Fix
 
 @pytest.fixture
 async def db_session(
-    anyio_backend: str, _isolated: None, _engine_of_tests: AsyncEngine, _redirect: Redirect
+    anyio_backend: str, _isolated: Callable[[], None], _engine_of_tests: AsyncEngine, request: pytest.FixtureRequest
 ) -> AsyncIterator[AsyncSession]:
     """The test's own session, never the application's: it sees what the application has committed, and nothing else."""
+    _isolated()
     async with FreshSession(_engine_of_tests, expire_on_commit=False) as session:
         yield session
-        _redirect.shared.transactions.is_ending = True
+        request.config.stash[REDIRECT].shared.transactions.is_ending = True
 
 
 def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Say first what the isolation has refused: what else went wrong follows from it."""
     refused = item.config.stash[REDIRECT].refusals.messages
-    if call.when != "setup" and refused and not item.stash.get(IS_REPORTED, False):
+    # A set-up that has caught it goes on to the test, whose report says so.
+    is_shown = call.when != "setup" or call.excinfo is not None
+    if is_shown and refused and not item.stash.get(IS_REPORTED, False):
         item.stash[IS_REPORTED] = True
         report.outcome = "failed"
         report.longrepr = "\n\n".join([refused[0], *_what_followed(item, call, report)])
@@ -112,7 +125,7 @@ def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
 def _what_followed(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[str]:
     if call.excinfo is None:
         return ["The error was caught, and the test went on."]
-    if call.when == "call" and not call.excinfo.errisinstance(IsolationError):
+    if call.when != "teardown" and not call.excinfo.errisinstance(IsolationError):
         return [f"What followed from it:\n\n{report.longreprtext}"]
     # SQLAlchemy's forty frames say nothing; those of the project do.
     return ["\n".join(places(call.excinfo.value, item.config.rootpath))]

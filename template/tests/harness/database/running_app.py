@@ -9,33 +9,30 @@ import pytest
 from fastapi import FastAPI
 
 from ..app.lifespan import LifespanError, RunningApp
-from ..connections.redirect import Redirect
+from ..connections.process import REDIRECT
 from ..core.run import stop_run
-from .databases import Databases, WorkerDatabase
+from .databases import WorkerDatabase
 from .seed_data import hand_on
+from .template import DATABASES
 
 
 @pytest.fixture(scope="session")
 async def running_app(
-    _connection_held: None,
-    app: FastAPI,
-    _worker_database: WorkerDatabase,
-    _databases: Databases,
-    _redirect: Redirect,
-    pytestconfig: pytest.Config,
+    _connection_held: None, app: FastAPI, _worker_database: WorkerDatabase, request: pytest.FixtureRequest
 ) -> AsyncIterator[RunningApp]:
     """The application with its lifespan running, connected to this worker's database."""
-    running = RunningApp(app, pytestconfig.rootpath)
-    _redirect.shared.begin("seeding")
+    config, redirect = request.config, request.config.stash[REDIRECT]
+    running = RunningApp(app, config.rootpath)
+    redirect.shared.begin("seeding")
     try:
         # A test may ask for it in its middle, by `getfixturevalue`.
-        with _redirect.refusing(None):
+        with redirect.refusing(None):
             await running.start()
-        wrong = await _redirect.shared.end()
+        wrong = await redirect.shared.end()
     except LifespanError as died:
-        stop_run(pytestconfig, str(died))
+        stop_run(config, str(died))
     if wrong:
-        stop_run(pytestconfig, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
-    await hand_on(pytestconfig, _databases, _worker_database, _redirect)
+        stop_run(config, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
+    await hand_on(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
     await running.stop()

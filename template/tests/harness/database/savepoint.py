@@ -12,16 +12,18 @@ deferred constraints, is looked at where there are any.
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import URL
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
-from ..transaction.engine_events import take_back
+from ..transaction.engine_events import Checkout, take_back
 from ..transaction.refusals import ENDED
-from .databases import Databases, WorkerDatabase
+from ..transaction.shared_connection import LIMIT
+from .databases import WorkerDatabase
+from .template import DATABASES
 
 # Where the connections of a test lead to.
 TEST_URL = pytest.StashKey[URL]()
@@ -41,37 +43,24 @@ async def _connection_held(
     await _redirect.shared.close()
 
 
-@pytest.fixture
-async def _savepoint(
-    anyio_backend: str,
-    _connection_held: None,
-    _worker_database: WorkerDatabase,
-    _databases: Databases,
-    _redirect: Redirect,
-    request: pytest.FixtureRequest,
-) -> AsyncIterator[None]:
+@contextmanager
+def savepoint(request: pytest.FixtureRequest) -> Iterator[None]:
     """A transaction for this test, on the connection that all engines share; begun by the first statement."""
-    request.node.stash[TEST_URL] = _worker_database.url
-    lent = _redirect.events.lent
-    before = set(lent)
-    _redirect.shared.begin("test")
+    redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
+    request.node.stash[TEST_URL] = database.url
+    before = set(redirect.events.lent)
+    redirect.shared.begin("test")
+    loop = redirect.shared.loop
+    assert loop is not None
     try:
         yield
     finally:
-        left = [checkout for record, checkout in lent.items() if record not in before]
-        try:
-            for checkout in left:
-                await take_back(checkout)
-        finally:
-            wrong = await _redirect.shared.end()
-        if left or wrong or _redirect.shared.transactions.has_ddl or _redirect.shared.transactions.is_lost:
-            # What is prepared, or held, is no more what it was.
-            await _redirect.shared.close()
-        if _redirect.shared.transactions.has_set_up or _redirect.shared.raw is None:
-            _redirect.engines.new_pools()
+        left = [checkout for record, checkout in redirect.events.lent.items() if record not in before]
+        # Not in an async fixture, for which AnyIO would wake its runner twice.
+        wrong = loop.run_until_complete(_end(redirect, left))
         if wrong == ENDED:
-            _databases.renew(_worker_database.name)
-    if _redirect.refusals.messages:
+            request.config.stash[DATABASES].renew(database.name)
+    if redirect.refusals.messages:
         return
     if left:
         pytest.fail(LEFT.format(" and ".join(map(str, left))), pytrace=False)
@@ -79,10 +68,29 @@ async def _savepoint(
         pytest.fail(wrong, pytrace=False)
 
 
+async def _end(redirect: Redirect, left: list[Checkout]) -> str | None:
+    """Take back what is left open, and roll back; returns what is wrong, if anything."""
+    try:
+        for checkout in left:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LIMIT):
+                    await take_back(checkout)
+    finally:
+        try:
+            wrong = await redirect.shared.end()
+            if left or wrong or redirect.shared.transactions.has_ddl or redirect.shared.transactions.is_lost:
+                # What is prepared, or held, is no more what it was.
+                await redirect.shared.close()
+        finally:
+            if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:
+                redirect.engines.new_pools()
+    return wrong
+
+
 @contextmanager
 def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
     """While a test runs that takes no fixture of the harness: a savepoint, as soon as it connects."""
-    redirect, is_isolated = request.config.stash[REDIRECT], False
+    redirect, is_isolated, is_over = request.config.stash[REDIRECT], False, False
 
     def isolate() -> None:
         nonlocal is_isolated
@@ -99,5 +107,11 @@ def on_demand(request: pytest.FixtureRequest) -> Iterator[None]:
     finally:
         redirect.shared.demand = None
         if is_isolated:
+            is_over = redirect.shared.transactions.is_over
             redirect.shared.cut()
             redirect.engines.new_pools()
+    if is_over:
+        worker_database: WorkerDatabase = request.getfixturevalue("_worker_database")
+        request.getfixturevalue("_databases").renew(worker_database.name)
+        if not redirect.refusals.messages:
+            pytest.fail(ENDED, pytrace=False)

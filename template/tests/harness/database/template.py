@@ -14,7 +14,7 @@ import alembic
 import pytest
 import sqlalchemy
 
-from ..connections.redirect import Redirect
+from ..connections.process import REDIRECT
 from ..core.progress import passing
 from ..core.run import add_to_summary, run_id, stop_run, worker_id
 from ..postgres.clusters import Schema
@@ -98,13 +98,13 @@ def schema_of(config: pytest.Config) -> Schema | None:
 
 
 @pytest.fixture(scope="session")
-def _worker_database(
-    postgres_server: Server, _databases: Databases, _seeded_database: str, _redirect: Redirect
-) -> Iterator[WorkerDatabase]:
+def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]:
     """This worker's clone of the schema, where all its savepoint tests run, and where the process's connections go."""
-    name = _databases.clone(_seeded_database)
-    database = WorkerDatabase(name, postgres_server.url(name))
-    with _redirect.to(database.url, is_shared=True):
+    # Not as arguments: those, and what they depend on, pytest looks up for each test anew.
+    databases: Databases = request.getfixturevalue("_databases")
+    name = databases.clone(request.getfixturevalue("_seeded_database"))
+    database = WorkerDatabase(name, databases.server.url(name))
+    with request.config.stash[REDIRECT].to(database.url, is_shared=True):
         yield database
 
 

@@ -4,13 +4,14 @@ The engine's dialect, its listeners and its pool are the application's; only wha
 closes the connection, means something else.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from .asyncpg_transaction import AsyncpgTransaction
-from .members import Member
+from .members import Announced, Member
 from .shared_connection import SharedConnection
+from .statement_kind import Kind
 
 
 class AsyncpgProxy:
@@ -111,6 +112,9 @@ class AsyncpgProxy:
             self.pending.remove(transaction)
             await transaction.begin()
         self.member.begin(is_of_test=False)
+        if self.of_dialect is None and not self.member.nested:
+            # As asyncpg's: a transaction by itself.
+            self.member.announced = Announced(Kind.WRITE, is_autocommit=True)
         async with self.shared.statement(self.member):
             yield
 
@@ -125,12 +129,35 @@ class SharedStatement:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prepared, name)
 
+    def cursor(self, *arguments: Any, **options: Any) -> "SharedCursor":
+        """As asyncpg's."""
+        return SharedCursor(self._shared, self._prepared.cursor(*arguments, **options))
+
     async def fetch(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's."""
         if self._raw is not self._shared.raw:
             self._raw = self._shared.raw
             self._prepared = await self._raw.prepare(self._query, **self._options)
         return await self._prepared.fetch(*arguments, **options)
+
+
+class SharedCursor:
+    """A cursor of asyncpg's, as SQLAlchemy streams rows by it: between two statements, and not in their turns."""
+
+    def __init__(self, shared: SharedConnection, cursor: Any) -> None:
+        self._shared, self._cursor = shared, cursor
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return aiter(self._cursor)
+
+    def __await__(self) -> Generator[Any, Any, "SharedCursor"]:
+        self._cursor = yield from self._cursor.__await__()
+        return self
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncpg's."""
+        async with self._shared.mutex:
+            return await self._cursor.fetch(*arguments, **options)
 
 
 class Turns:

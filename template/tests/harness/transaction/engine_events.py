@@ -107,8 +107,9 @@ class EngineEvents:
         if connection is None or connection.closed or connection.invalidated or error.is_disconnect:
             return
         proxy = _proxy(connection.connection.dbapi_connection)
+        # In AUTOCOMMIT, its transaction is over already.
         if proxy is not None and _is_of_server(error.original_exception):
-            proxy.member.has_failed = True
+            proxy.member.has_failed = bool(proxy.shared.transactions.savepoints.own(proxy.member))
 
     def connected(self, adapted: Any, record: object) -> None:
         """A pool has a new connection: its statements take turns with those of the others."""

@@ -43,7 +43,7 @@ class Member:
         is_connecting: whether the pool still sets it up.
         level: the isolation level that its engine gives to all its transactions; None for the server's own.
         task: that began the transaction; None between transactions.
-        root: the task that it acts for: of a request, the one that has sent it.
+        root: the task that it acts for: of a request, the one that has sent it; None if that is not known.
         request: for which the transaction began; None outside of any.
         is_of_lifespan: whether a task of the lifespan began it.
         is_of_test: whether it is `db_session`'s.
@@ -74,7 +74,7 @@ class Member:
         if self.task is None:
             self.task = asyncio.current_task()
             self.request = REQUEST.get()
-            self.root = self.task if self.request is None else self.request.sender
+            self.root = _known(self.task) if self.request is None else self.request.sender
             self.is_of_lifespan = OF_LIFESPAN.get()
             self.is_of_test = is_of_test
 
@@ -102,3 +102,9 @@ class Member:
         if self.is_of_test:
             return "db_session"
         return "the test" if self.task is None else f"task {self.task.get_name()}"
+
+
+def _known(task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+    # SQLAlchemy ends a session in a task of its own, and what was not flushed before is written there.
+    frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
+    return None if frame is not None and frame.f_globals["__name__"].startswith("sqlalchemy.") else task

@@ -41,11 +41,26 @@ class OuterTransaction:
         """Whether a test's transaction is open, so that what an engine sets up now ends with it."""
         return self._outer not in (None, "connecting")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a test's transaction was ended by something else than `end`."""
+        connection = self.connection
+        return (
+            connection is not None
+            and not connection.is_closed
+            and self.is_in_transaction
+            and not connection.is_in_transaction
+        )
+
     async def end(self, mode: Mode, *, is_commit: bool) -> str | None:
         """End it; returns what is wrong."""
-        if self.connection is None or not self.is_open or self._outer != mode:
+        if self.connection is None or not self.is_open:
             return None
-        if not self.connection.is_in_transaction:
+        # A set-up that has failed.
+        await self.end_connecting("ROLLBACK")
+        if self._outer != mode:
+            return None
+        if self.is_over:
             return ENDED
         if is_commit:
             # PostgreSQL knows: an UPDATE of no row writes nothing.

@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .members import Member
+from .members import Announced, Member
 from .shared_connection import SharedConnection
+from .statement_kind import Kind
+
+# The pool's question whether the connection is there, in AUTOCOMMIT.
+PING = ";"
 
 
 def psycopg_proxy(shared: SharedConnection) -> Any:
@@ -20,7 +24,7 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
             self._of, self._options = shared.raw, options
 
         async def execute(self, *arguments: Any, **options: Any) -> Any:
-            async with self._conn.turn():
+            async with self._conn.turn(*arguments):
                 if self._of is not shared.raw:
                     self.__init__(self._conn, **self._options)  # type: ignore[misc]  # closed since, and opened again
                 return await super().execute(*arguments, **options)
@@ -85,12 +89,13 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
             self._modes["deferrable"] = value
 
         @asynccontextmanager
-        async def turn(self) -> AsyncIterator[None]:
-            if self.autocommit and self.member.announced is None and shared.raw is not None:
-                # The pool's question whether the connection is there.
-                async with shared.mutex:
-                    yield
-                return
+        async def turn(self, *arguments: object) -> AsyncIterator[None]:
+            if self.autocommit and self.member.announced is None:
+                if arguments[:1] == (PING,) and shared.raw is not None:
+                    async with shared.mutex:
+                        yield
+                    return
+                self.member.announced = Announced(Kind.WRITE, is_autocommit=True)
             self.member.begin(is_of_test=False)
             async with shared.statement(self.member):
                 self.__dict__ = shared.raw.__dict__
@@ -110,10 +115,13 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
 
         @asynccontextmanager
         async def transaction(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
+            begins = self.member.task is None
             async with self.turn():
                 pass
             async with super().transaction(*arguments, **options) as transaction:
                 yield transaction
+            if begins:
+                await self.commit()
 
         def __del__(self, *arguments: object) -> None:
             if not self.closed:

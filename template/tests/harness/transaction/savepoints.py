@@ -62,20 +62,25 @@ class Savepoints:
 
     def make_room(self, member: Member) -> list[str]:
         """What has to be sent before another transaction's savepoint can be made on top."""
-        statements, released = self._undo_failed(member), None
-        while self.top is not None and self.top.owner is not member and not self.top.is_held:
-            released = self.open.pop()
-        return [*statements, *([f"RELEASE SAVEPOINT {released.name}"] if released else [])]
+        statements, index = self._undo_failed(member), len(self.open)
+        while index and self.open[index - 1].owner is not member and not self.open[index - 1].is_held:
+            index -= 1
+        released = self.open[index:]
+        self._take_off(released)
+        return [*statements, *([f"RELEASE SAVEPOINT {released[0].name}"] if released else [])]
 
     def _undo_failed(self, member: Member) -> list[str]:
         # PostgreSQL refuses every statement until then. The owner will be told so when it sends another.
-        if self.top is None or self.top.owner is member or not self.top.owner.has_failed:
+        if (failed := self._failed(member)) is None:
             return []
-        failed = self.top.owner
         failed.is_broken, failed.nested = True, 0
         while self.top is not None and self.top.owner is failed:
             name = self.open.pop().name
         return [f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}"]
+
+    def _failed(self, member: Member) -> Member | None:
+        top = self.top
+        return top.owner if top is not None and top.owner is not member and top.owner.has_failed else None
 
     def release(self, member: Member) -> tuple[list[str], list[Savepoint]]:
         """What a transaction's end sends, and the savepoints to be dropped when it was sent."""
@@ -92,9 +97,19 @@ class Savepoints:
         """Take note of that end."""
         for point in self.own(member):
             point.is_done = True
+        self._take_off(released)
+
+    def _take_off(self, released: list[Savepoint]) -> None:
         del self.open[len(self.open) - len(released) :]
+        # What was committed there is part of the one below now.
         if self.top is not None and any(point.has_written or point.holds_another for point in released):
             self.top.holds_another = True
+
+    def is_alone(self, member: Member) -> bool:
+        """Whether nothing of another transaction's would go with this one."""
+        own = self.own(member)
+        points = self.open[self.open.index(own[0]) :] if own else []
+        return bool(own) and not any(point.owner is not member or point.holds_another for point in points)
 
     def roll_back(self, member: Member) -> list[str]:
         """What undoes a transaction that has written; ask `taken_along` before."""
@@ -111,13 +126,16 @@ class Savepoints:
         return TOOK_ALONG.format(what="written") if any(point.is_held for point in others) else None
 
     def at_once(self, member: Member) -> str | None:
-        """What is wrong with beginning a transaction now: another task of the test is in the middle of one."""
+        """What is wrong with sending something now: another task of the test is in the middle of a transaction."""
         for point in self.open:
             owner = point.owner
-            is_apart = owner.root is not member.root and not (owner.is_of_test or member.is_of_test)
-            if point.is_held and is_apart and not (owner.is_of_lifespan or member.is_of_lifespan):
+            is_apart = owner.root is not member.root and None not in (owner.root, member.root)
+            is_of_test = owner.is_of_test or member.is_of_test
+            if point.is_held and is_apart and not is_of_test and not (owner.is_of_lifespan or member.is_of_lifespan):
                 return AT_ONCE.format(member.name, owner.name)
-        return None
+        # One that has failed is rolled back first.
+        failed = self._failed(member)
+        return None if failed is None else self.taken_along(failed)
 
     def blocker(self, member: Member) -> Member | None:
         """Whose end a transaction has to wait for: what the lifespan does is beside the test, and not in it."""

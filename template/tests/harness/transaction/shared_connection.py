@@ -14,6 +14,7 @@ from .members import BY_DRIVER, OF_LIFESPAN, Member
 from .outer_transaction import Mode
 from .raw_connection import Driver, RawConnection
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
+from .shielded import to_its_end
 from .transactions import Transactions
 
 # Seconds that a transaction waits for another one's end: not how long it takes, but when it will never come.
@@ -83,8 +84,14 @@ class SharedConnection:
         except TimeoutError:
             wrong = STILL_RUNS.format(LIMIT)
             self.cut()
-        self.transactions.forget()
-        self._change()
+        except BaseException as error:
+            # The server rolls back what is cut; a test after this one would go on in a transaction that is left.
+            self.cut()
+            if mode == "seeding" or not isinstance(error, Exception):
+                raise
+        finally:
+            self.transactions.forget()
+            self._change()
         return wrong
 
     async def close(self) -> None:
@@ -118,36 +125,40 @@ class SharedConnection:
                 # Closed between tests, and an engine has gone on.
                 await self._reopen()
             if not self.transactions.may_go_on(member, announced):
-                await self.transactions.make_room(member, announced)
+                await to_its_end(self.transactions.make_room(member, announced))
             yield
         except BaseException:
             if announced.is_autocommit:
-                await self.transactions.roll_back(member)
+                await to_its_end(self.transactions.roll_back(member))
             raise
         else:
             if announced.is_autocommit:
-                await self.transactions.commit(member)
+                await to_its_end(self.transactions.commit(member))
         finally:
             member.is_sending = False
             self.mutex.release()
 
     async def commit(self, member: Member) -> None:
         """End a transaction; what it wrote is there until the test's own transaction ends."""
-        async with self.mutex:
-            await self.transactions.commit(member)
-        self._change()
+        try:
+            async with self.mutex:
+                await to_its_end(self.transactions.commit(member))
+        finally:
+            self._change()
 
     async def roll_back(self, member: Member) -> None:
         """Undo a transaction; raises `IsolationError` if that would undo what another transaction has written."""
-        async with self.mutex:
-            await self.transactions.roll_back(member)
-        self._change()
+        try:
+            async with self.mutex:
+                await to_its_end(self.transactions.roll_back(member))
+        finally:
+            self._change()
 
     async def end_connecting(self, member: Member) -> None:
         """The pool has set a connection up, and lends it."""
         member.is_connecting = False
         async with self.mutex:
-            await self.transactions.end_connecting("COMMIT")
+            await to_its_end(self.transactions.end_connecting("COMMIT"))
 
     # Whose turn it is.
 

@@ -1,17 +1,20 @@
 """What a statement does to its transaction, as its text tells: read, write, or begin and end something.
 
-A function may write whatever the SELECT that calls it looks like: it is taken for a read.
+A function may write whatever the SELECT that calls it looks like: it is taken for a read. Its rows go with a rollback,
+unless another transaction has begun meanwhile.
 """
 
 import re
 from enum import Enum, auto
 from functools import lru_cache
 
-COMMENTS = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|\()*", re.S)
+# Comments, strings and quoted names, in which a word means nothing.
+QUOTED = re.compile(r"""--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"[^"]*\"""", re.S)
+WORD = re.compile(r"\w+")
 READS = {"select", "show", "values", "table", "explain", "fetch", "move", "close", "declare", "listen", "unlisten"}
-# EXPLAIN ANALYZE executes, and so does what stands in a CTE.
-WRITES = re.compile(r"\b(insert\s+into|update|delete\s+from|merge\s+into|analyze)\b", re.I)
-LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|\bfor\s+key\s+share\b", re.I)
+# EXPLAIN ANALYZE executes, and so does what stands in a CTE; SELECT INTO makes a table.
+WRITES = re.compile(r"(?<![.\w])(?:into|update|delete\s+from|analyze)\b")
+LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|\bfor\s+key\s+share\b")
 DDL = {"create", "alter", "drop", "truncate", "grant", "revoke", "comment", "reindex", "refresh", "do", "call"}
 ENDS = {"commit", "end", "abort", "begin", "start", "prepare"}
 
@@ -32,10 +35,8 @@ class Kind(Enum):
 @lru_cache(4096)
 def kind_of(statement: str) -> Kind:
     """What a statement does, by its first words."""
-    begin = COMMENTS.match(statement)
-    text = statement[begin.end() if begin else 0 :]
-    first, _, rest = text[:60].lower().partition(" ")
-    first, following = first.strip(" \n\t;"), rest.split()
+    text = QUOTED.sub(" ", statement.lower())
+    first, *following = WORD.findall(text.lstrip(" \n\t(;")[:60]) or [""]
     match first:
         case "savepoint":
             return Kind.SAVEPOINT

@@ -103,7 +103,7 @@ class Transactions(OuterTransaction):
             statements += [self.savepoints.push(member), *(f"SET TRANSACTION {mode}" for mode in announced.modes)]
         await self._send(*statements)
         await self._settings.note(self._rows, member, announced.settings)
-        self.savepoints.open[-1].has_written |= announced.kind is not Kind.READ
+        self.savepoints.open[-1].has_written |= announced.kind in (Kind.WRITE, Kind.DDL)
         self.has_ddl |= announced.kind is Kind.DDL
         member.count(announced.kind)
         if member.is_broken:
@@ -149,7 +149,8 @@ class Transactions(OuterTransaction):
             self.savepoints.open = [point for point in self.savepoints.open if point not in own]
         elif own or member.at_commit:
             settings = member.at_commit.statements(is_commit=False)
-            if any(point.is_held for point in own):
+            # One that is held by nothing may have written all the same: by a function.
+            if self.savepoints.is_alone(member) or any(point.is_held for point in own):
                 # What cleans up after a refusal is let through: one error is enough.
                 if not self.refusals.messages and (wrong := self.savepoints.taken_along(member)) is not None:
                     self.refuse(wrong)

@@ -1,0 +1,62 @@
+"""The private parts of other libraries that the harness uses; each is looked for when a run starts.
+
+A library that no longer has one ends the run with its name and version. Otherwise a guard would see nothing, and no
+test would fail.
+"""
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pytest
+
+# By module: attributes of the module, of its classes, and of what a class sets in `__init__`, or a function sets.
+USES: dict[str, tuple[str, ...]] = {
+    "_pytest.fixtures": ("FixtureDef._scope", "FixtureRequest._fixture_defs", "get_scope_node"),
+    "_pytest.outcomes": ("OutcomeException",),
+    "_pytest.python": ("Function._fixtureinfo", "Function._initrequest"),
+    "_pytest.runner": ("SetupState.stack", "SetupState.teardown_exact", "pytest_sessionstart._setupstate"),
+    "anyio._backends._asyncio": (
+        "TestRunner._call_in_runner_task",
+        "TestRunner._exceptions",
+        "TestRunner._runner_task",
+    ),
+    "asyncio": ("Task._log_traceback", "_get_running_loop"),
+    "asyncpg.pool": ("Pool._acquire",),
+    "functools": ("_lru_cache_wrapper",),
+    "httpx": ("AsyncClient._transport",),
+    "sqlalchemy.connectors.asyncio": ("AsyncAdapt_dbapi_connection._execute_mutex",),
+    "sys": ("_current_frames", "_getframe"),
+}
+
+
+def configure(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` if one is missing of a library that is imported."""
+    missing = [
+        f"{module}.{path}, which {_distribution(module)} does not have"
+        for module, paths in USES.items()
+        if module in sys.modules
+        for path in paths
+        if not _exists(sys.modules[module], path)
+    ]
+    if missing:
+        raise pytest.UsageError(
+            f"tests/harness uses {'; '.join(missing)}. Update the harness (copier update), or install an older version."
+        )
+
+
+def _exists(owner: Any, path: str) -> bool:
+    name, _, attribute = path.partition(".")
+    found = getattr(owner, name, None)
+    if found is None or not attribute:
+        return found is not None
+    code = getattr(found, "__code__", None) or found.__init__.__code__
+    return hasattr(found, attribute) or attribute in code.co_names
+
+
+def _distribution(module: str) -> str:
+    name = "pytest" if module.startswith("_pytest") else module.partition(".")[0]
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"Python {sys.version.partition(' ')[0]}"
