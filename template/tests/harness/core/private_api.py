@@ -50,8 +50,10 @@ def _exists(owner: Any, path: str) -> bool:
     found = getattr(owner, name, None)
     if found is None or not attribute:
         return found is not None
-    code = getattr(found, "__code__", None) or found.__init__.__code__
-    return hasattr(found, attribute) or attribute in code.co_names
+    function = found.__init__ if isinstance(found, type) else found
+    # A class that is written in C has no code.
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return hasattr(found, attribute) or attribute in names
 
 
 def _distribution(module: str) -> str:
