@@ -51,7 +51,6 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/harness/postgres/docker.py", "token"),
         # The recipe for turning it on.
         ("/tests/README.md", "auth"),
-        ("/tests/README.md", "log in"),
         # persist-credentials, of the action that checks out.
         ("/.github/workflows/*.yml", "credential"),
     ],

@@ -26,6 +26,13 @@ def test_two_commands_stand_near_the_top() -> None:
     assert (ROOT / "README.md").read_text().index(commands()[1]) < 1500
 
 
+def test_the_first_lines_count_the_mistakes_of_the_table() -> None:
+    page = (ROOT / "README.md").read_text()
+
+    [counted] = re.findall(r"^(\d+) mistakes are caught: ", page, re.M)
+    assert f"[{counted} catalogued mistakes](#what-it-catches)" in page.partition("## Try it")[0]
+
+
 def test_the_default_project_is_rendered_and_its_suite_passes(template: Path, tmp_path: Path) -> None:
     """Typed as it stands, but for Copier, which is the version that is tested here and not today's."""
     checkout = tmp_path / "savepoint"

@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from harness.core.settings import KEYS
 
 from tests.environment import UV, synced
 from tests.rendering import Render
@@ -67,3 +68,10 @@ def test_the_snippets_pass(
 
     count = sum(len(re.findall(r"^async def test_|^def test_", snippet, re.M)) for snippet in snippets)
     assert f"{count} passed" in output
+
+
+def test_each_setting_is_described(render: Render) -> None:
+    page = (render() / "tests" / "README.md").read_text()
+
+    table = page.partition("| setting | default |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(KEYS)

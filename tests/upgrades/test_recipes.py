@@ -79,7 +79,7 @@ def test_a_feature_is_turned(
 ) -> None:
     owned = rendered(history.next, **{answer: not then}).copy(tmp_path / "project")
     shell = Shell(owned, environment, default_python, development_server, f"{answer}_{then}".lower())
-    says, code, migration, rest = shell_blocks(owned.read("tests/README.md"), "### Log in or payments, later")
+    says, code, migration, rest = shell_blocks(owned.read("tests/README.md"), "### Turn `auth` or `payments` on or off")
     says = says.replace("ANSWER=payments", f"ANSWER={answer}")
 
     output = shell(says, rest, code, migration) if then else shell(says, code, migration, rest)
@@ -142,7 +142,7 @@ def test_readme_s_upgrade_in_a_project_that_is_lived_in(
 
     output = shell(script)
 
-    assert "What came, in the newest version" in output
+    assert "Changes in the newest version" in output
     assert re.search(r"^=+ \d+ passed(?:, 1 skipped)? in ", output, re.M), output
     assert f"_commit: {history.next}" in owned.read(".copier-answers.yml")
     assert owned.changed() == []

@@ -14,6 +14,7 @@ from .database.lock_waits import WaitForLockWaiters
 from .database.migrations import Migrations
 from .database.seed_data import SeedData
 from .database.statements import Queries
+from .guards.base import Guard
 
 __version__ = "0.4.0"
 
@@ -22,6 +23,7 @@ UntilWaitingForLocks = WaitForLockWaiters
 
 __all__ = [
     "Create",
+    "Guard",
     "Migrations",
     "NewClient",
     "Queries",

@@ -30,9 +30,9 @@ def app() -> object:
 
 
 @pytest.fixture(scope="session")
-def session_factory(_application_engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+def session_factory(application_engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     """Makes sessions of the application's engine, for code that is no route; a project may define its own."""
-    return async_sessionmaker(_application_engine, expire_on_commit=False)
+    return async_sessionmaker(application_engine, expire_on_commit=False)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def _end_run_if_dead(request: pytest.FixtureRequest, running_app: RunningApp) ->
 
 
 @pytest.fixture(scope="session")
-def _application_engine(running_app: RunningApp, _redirect: Redirect) -> AsyncEngine:
+def application_engine(running_app: RunningApp, _redirect: Redirect) -> AsyncEngine:
     """The application's engine that `engine` and `db_session` use: the first that it has made for PostgreSQL."""
     if (engine := _redirect.engines.first()) is not None:
         return AsyncEngine(engine)
@@ -89,18 +89,18 @@ def _application_engine(running_app: RunningApp, _redirect: Redirect) -> AsyncEn
 
 
 @pytest.fixture(scope="session")
-def _engine_of_tests(_application_engine: AsyncEngine) -> AsyncEngine:
+def _engine_of_tests(application_engine: AsyncEngine) -> AsyncEngine:
     """The same pool, known to be a test's, whose URL says where it leads to."""
-    return _application_engine.execution_options(**{OF_TEST: True})
+    return application_engine.execution_options(**{OF_TEST: True})
 
 
 @pytest.fixture
 def engine(
-    _isolated: Callable[[], None], _application_engine: AsyncEngine, request: pytest.FixtureRequest
+    _isolated: Callable[[], None], application_engine: AsyncEngine, request: pytest.FixtureRequest
 ) -> AsyncEngine:
     """The application's engine, on this test's database: in a savepoint test, in the test's transaction."""
     _isolated()
-    engine = _application_engine.execution_options()
+    engine = application_engine.execution_options()
     engine.sync_engine.url = request.node.stash[TEST_URL].set(drivername=engine.url.drivername)
     return engine
 
