@@ -244,6 +244,91 @@ def test_the_last_test_has_no_more_time_for_fixtures_of_its_own(sample: Sample) 
     assert "teardown of test_the_last timed out after 1 s" in outcome.output, outcome.output
 
 
+WRITES = """
+import asyncio
+
+import pytest
+from sample.models import User
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from tests.harness.process import OF_PROCESS
+
+
+@pytest.fixture
+async def a_row(anyio_backend: str, session_factory: async_sessionmaker[AsyncSession]) -> None:
+    async with session_factory() as session:
+        await session.execute(insert(User).values(email="ada@example.com"))
+        await session.commit()
+    # As if a statement were under way until the tear-down is ended.
+    await OF_PROCESS.shared.mutex.acquire()
+    asyncio.get_running_loop().call_later(2, OF_PROCESS.shared.mutex.release)
+
+
+async def test_whose_tear_down_waits(a_row: None) -> None:
+    pass
+
+
+async def test_after_it(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(text("SELECT count(*) FROM users")) == 0
+"""
+
+
+def test_a_tear_down_that_is_ended_leaves_no_rows(sample: Sample) -> None:
+    sample.write("tests/test_writes.py", WRITES)
+
+    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1")
+
+    assert "the tear-down of test_whose_tear_down_waits has not ended after 1 s" in outcome.output
+    assert "2 passed, 1 error" in outcome.output
+
+
+LIFESPAN = """
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sample.models import User
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import create_async_engine
+
+ENGINE = create_async_engine("postgresql+asyncpg://somebody@nowhere/db")
+
+
+@asynccontextmanager
+async def never_up(app: FastAPI) -> AsyncIterator[None]:
+    await asyncio.Event().wait()
+    yield
+
+
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    return FastAPI(lifespan=never_up)
+
+
+async def test_the_application(client: AsyncClient) -> None:
+    pass
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_no_fixture_of_the_harness(repeat: int) -> None:
+    async with ENGINE.begin() as connection:
+        await connection.execute(insert(User).values(email="ada@example.com"))
+"""
+
+
+def test_a_lifespan_that_does_not_start_leaves_later_tests_apart(sample: Sample) -> None:
+    sample.write("tests/test_lifespan.py", LIFESPAN)
+
+    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=0.2")
+
+    assert "the set-up of test_the_application has not ended" in outcome.output
+    assert "2 passed, 1 error" in outcome.output
+
+
 def test_what_takes_its_time_and_is_right(sample: Sample) -> None:
     sample.write("tests/test_a.py", RIGHT)
 

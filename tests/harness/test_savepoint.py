@@ -96,7 +96,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 54)])
+@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 58)])
 def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

@@ -60,6 +60,25 @@ async def test_another_session_does_not_have_it_meanwhile(session_factory: Sessi
 
 
 @MODES
+async def test_a_session_keeps_it_when_another_is_rolled_back(session_factory: SessionFactory, mode: str) -> None:
+    async with session_factory() as one, session_factory() as other:
+        await one.execute(insert(User).values(email="lost@example.com"))
+        await other.execute(CHOOSE, {"tenant": "8"})
+        await one.rollback()
+        assert await other.scalar(TENANT) == "8"
+
+
+@MODES
+async def test_savepoints_as_sql(session_factory: SessionFactory, db_session: AsyncSession, mode: str) -> None:
+    async with session_factory() as session:
+        for statement in ("SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", "RELEASE SAVEPOINT a"):
+            await session.execute(text(statement))
+        async with session.begin_nested():
+            await session.scalar(COUNT)
+            await db_session.scalar(COUNT)
+
+
+@MODES
 async def test_a_role_ends_with_its_transaction(
     session_factory: SessionFactory, db_session: AsyncSession, mode: str
 ) -> None:

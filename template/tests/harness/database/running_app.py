@@ -31,6 +31,10 @@ async def running_app(
         wrong = await redirect.shared.end()
     except LifespanError as died:
         stop_run(config, str(died))
+    except BaseException:
+        # Ended while it started: what it has written is no seed data, and later tests would go on in its transaction.
+        redirect.shared.cut()
+        raise
     if wrong:
         stop_run(config, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
     await hand_on(config, config.stash[DATABASES], _worker_database, redirect)

@@ -90,10 +90,11 @@ class Member:
         if kind is Kind.SAVEPOINT:
             self.nested += 1
         elif kind is Kind.RELEASE:
-            self.nested -= 1
+            # As SQL, after ROLLBACK TO: it was taken off already.
+            self.nested = max(0, self.nested - 1)
         elif kind is Kind.ROLLBACK_TO:
             # SQLAlchemy forgets a savepoint that it has rolled back to, and does not release it.
-            self.nested -= 1
+            self.nested = max(0, self.nested - 1)
             self.has_failed = False
 
     @property

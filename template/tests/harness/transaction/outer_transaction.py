@@ -74,12 +74,12 @@ class OuterTransaction:
             self._outer = None
             await self._send(how)
 
-    def _begun(self, level: str | None) -> list[str]:
+    def _begun(self, mode: Mode, level: str | None) -> list[str]:
         """What begins it, at an isolation level, unless it has begun."""
         # Of a session that a fixture of a wider scope has read with, and keeps.
         ended = ["COMMIT"] if self._outer is not None else []
-        self._outer = self.mode
-        if self.mode == "outside":
+        self._outer = mode
+        if mode == "outside":
             return [*ended, "BEGIN READ ONLY"]
         return [*ended, f"BEGIN ISOLATION LEVEL {level}" if level else "BEGIN"]
 

@@ -125,7 +125,7 @@ class SharedConnection:
                 # Closed between tests, and an engine has gone on.
                 await self._reopen()
             if not self.transactions.may_go_on(member, announced):
-                await to_its_end(self.transactions.make_room(member, announced))
+                await to_its_end(self.transactions.make_room(member, announced, self.transactions.mode))
             yield
         except BaseException:
             if announced.is_autocommit:

@@ -72,13 +72,16 @@ class Transactions(OuterTransaction):
             self.savepoints.top.has_written |= announced.kind is Kind.WRITE
         return True
 
-    async def make_room(self, member: Member, announced: Announced) -> None:
+    async def make_room(self, member: Member, announced: Announced, mode: Mode) -> None:
         """See to it that the topmost savepoint is this transaction's own, for a statement.
+
+        Args:
+            mode: when it was this transaction's turn; the test may end meanwhile.
 
         Raises:
             IsolationError: it cannot be imitated; the message says what to write instead.
         """
-        if self.mode == "aside" and not member.is_of_lifespan:
+        if mode == "aside" and not member.is_of_lifespan:
             self.refuse(ASIDE)
         for lost in self.lost:
             await self.roll_back(lost)
@@ -90,9 +93,9 @@ class Transactions(OuterTransaction):
             return
         self.has_set_up |= member.is_connecting
         begun = []
-        if self._outer != self.mode:
+        if self._outer != mode:
             self.savepoints.forget()
-            begun = self._begun(member.level)
+            begun = self._begun(mode, member.level)
         if (wrong := self.savepoints.at_once(member)) is not None:
             self.refuse(wrong)
         statements = [*begun, *self.savepoints.make_room(member)]
@@ -100,7 +103,7 @@ class Transactions(OuterTransaction):
             await self._send(*statements)
             statements = await self._settings.swapped(self._rows, member)
         if not self.savepoints.is_on_top(member):
-            statements += [self.savepoints.push(member), *(f"SET TRANSACTION {mode}" for mode in announced.modes)]
+            statements += [self.savepoints.push(member), *(f"SET TRANSACTION {words}" for words in announced.modes)]
         await self._send(*statements)
         await self._settings.note(self._rows, member, announced.settings)
         self.savepoints.open[-1].has_written |= announced.kind in (Kind.WRITE, Kind.DDL)
@@ -154,6 +157,9 @@ class Transactions(OuterTransaction):
                 # What cleans up after a refusal is let through: one error is enough.
                 if not self.refusals.messages and (wrong := self.savepoints.taken_along(member)) is not None:
                     self.refuse(wrong)
+                if self._settings.owner not in (None, member):
+                    # It has only read, and would lose them.
+                    await self._send(*await self._settings.swapped(self._rows, member))
                 await self._send(*self.savepoints.roll_back(member), *settings)
             else:
                 statements, released = self.savepoints.release(member)
