@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -21,7 +22,7 @@ class Request:
     Attributes:
         scope: as ASGI says it.
         sender: the task that has sent it, and that waits for the answer.
-        task: the task that handles it.
+        task: the task that handles it, until it is over.
         status: what it was answered with, from the moment on when the answer begins.
         sent: how often each statement was sent for it, by its SQL.
         lost: what sessions of it had written, and were closed without a commit.
@@ -66,8 +67,14 @@ def start(app: App, scope: Any, receive: Any, send: Any) -> asyncio.Task[None]:
     context.run(REQUEST.set, request)
     request.task = asyncio.create_task(_handle(app, request, receive, send), context=context, name="request")
     UNDER_WAY[request] = None
-    request.task.add_done_callback(lambda _: UNDER_WAY.pop(request))
+    request.task.add_done_callback(partial(_end, request))
     return request.task
+
+
+def _end(request: Request, task: asyncio.Task[None]) -> None:
+    del UNDER_WAY[request]
+    # A cycle: the task's context knows the request.
+    request.task = None
 
 
 async def _handle(app: App, request: Request, receive: Any, send: Any) -> None:

@@ -116,12 +116,11 @@ FIRED = pytest.StashKey[list[str]]()
 # The outcome of the setup, then of the call.
 OUTCOME = pytest.StashKey[str]()
 APPLYING = pytest.StashKey[list[Guard]]()
+# The guards that apply to a test without a mark.
+ENABLED = pytest.StashKey[list[Guard]]()
 
 
 def _marks(item: pytest.Item) -> list[pytest.Mark]:
-    # Called for each guard of each test; most tests have no such mark.
-    if not item.own_markers and item.get_closest_marker("allow_guard") is item.get_closest_marker("allow") is None:
-        return []
     return [*item.iter_markers("allow_guard"), *item.iter_markers("allow")]
 
 
@@ -147,9 +146,13 @@ def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _applying(item: pytest.Item) -> list[Guard]:
+    stash = item.config.stash
+    if ENABLED not in stash:
+        stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(item.config)]
     # Needed twice for each test.
     if APPLYING not in item.stash:
-        item.stash[APPLYING] = [guard for guard in GUARDS.values() if guard.applies_to(item)]
+        enabled = stash[ENABLED]
+        item.stash[APPLYING] = [guard for guard in enabled if guard.applies_to(item)] if _marks(item) else enabled
     return item.stash[APPLYING]
 
 

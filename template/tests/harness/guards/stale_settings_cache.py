@@ -32,6 +32,8 @@ def _around_fixtures(item: pytest.Item) -> Iterator[None]:
         # `monkeypatch` is undone now; a teardown before that may have read settings.
         if ENVIRONMENT.changes != changes:
             _clear(item)
+        # Tests are kept until the run ends.
+        del item.stash[BEFORE]
 
 
 @contextmanager

@@ -9,19 +9,27 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 
 import pytest
 
 from ..guards.base import OUTCOME
 
 IS_COLLECTED = pytest.StashKey[bool]()
+# Most tests allocate less, so that the collector does not also run in the middle of a test.
+THRESHOLD = 10_000
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     # Resources that imports have leaked are still reported.
     gc.collect()
     gc.freeze()
+    young, *old = gc.get_threshold()
+    # 0: the application has disabled the collector.
+    if 0 < young < THRESHOLD:
+        gc.set_threshold(THRESHOLD, *old)
+        session.config.add_cleanup(partial(gc.set_threshold, young, *old))
 
 
 @contextmanager

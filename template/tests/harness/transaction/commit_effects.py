@@ -7,6 +7,7 @@ which the request before it has set would pass in a savepoint test, and fail in 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 # SET LOCAL ROLE, SET LOCAL SESSION AUTHORIZATION and SET LOCAL TIME ZONE have names of their own among the settings.
@@ -63,6 +64,7 @@ def _set(setting: tuple[str, str | None]) -> str:
     return f"SELECT set_config({_quoted(name)}, {_quoted(value or '')}, true)"
 
 
+@lru_cache(4096)
 def on_commit(statement: str) -> str | None:
     """What a temporary table wants at the commit, as a statement."""
     found = TEMPORARY.search(statement)
@@ -74,7 +76,7 @@ def on_commit(statement: str) -> str | None:
 
 def local_settings(statement: str, parameters: Any) -> set[str]:
     """The settings that a statement sets until its transaction ends, as far as its text and parameters tell."""
-    if LOCAL.search(statement) is None:
+    if not _mentions_settings(statement):
         return set()
     names = {_name(found[1]) for found in SET_LOCAL.finditer(statement)}
     for found in SET_CONFIG.finditer(statement):
@@ -82,6 +84,11 @@ def local_settings(statement: str, parameters: Any) -> set[str]:
         if isinstance(name, str):
             names.add(name.lower())
     return names
+
+
+@lru_cache(4096)
+def _mentions_settings(statement: str) -> bool:
+    return LOCAL.search(statement) is not None
 
 
 def _name(text: str) -> str:
