@@ -37,8 +37,7 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/harness/connections/drivers.py", "passw"),
         ("/tests/harness/database/databases.py", "role"),
         ("/tests/harness/database/ownership.py", "role"),
-        # SET LOCAL ROLE, and whose privileges it drops.
-        ("/tests/harness/transaction/commit_effects.py", "role"),
+        # SET LOCAL SESSION AUTHORIZATION.
         ("/tests/harness/transaction/commit_effects.py", "auth"),
         ("/tests/harness/transaction/commit_effects.py", "_auth"),
         ("/tests/harness/database/kept_databases.py", "passw"),

@@ -1,10 +1,10 @@
-"""Connections by hand in a project: to the test's own database, or refused, with the place and what to write."""
+"""Direct connections of a project: redirected to the test's database, or refused with the place and what to write."""
 
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
 
-# As a service does that listens, copies, or has a queue of jobs in PostgreSQL.
+# As in a service that uses LISTEN, COPY or a job queue in PostgreSQL.
 JOBS = """
 import asyncpg
 
@@ -156,7 +156,9 @@ def rows(server: Server) -> object:
         return connection.execute("SELECT count(*) FROM users").fetchone()
 
 
-def test_a_test_with_a_database_of_its_own_has_them_there(sample: Sample, server: Server, url: str) -> None:
+def test_direct_connections_go_to_the_database_of_an_own_database_test(
+    sample: Sample, server: Server, url: str
+) -> None:
     precious(sample, server)
     sample.write("tests/test_a.py", TESTS)
 
@@ -166,8 +168,8 @@ def test_a_test_with_a_database_of_its_own_has_them_there(sample: Sample, server
     assert rows(server) == (5,)
     line = len(TESTS.splitlines())
     for place in (
-        "asyncpg was asked for a connection by hand (src/sample/jobs.py:7, in emails)",
-        f"psycopg was asked for a connection by hand (tests/test_a.py:{line}, in test_without_a_fixture)",
+        "A connection was requested directly from asyncpg (src/sample/jobs.py:7, in emails)",
+        f"A connection was requested directly from psycopg (tests/test_a.py:{line}, in test_without_a_fixture)",
     ):
         assert f"{place}. It would be outside of the test's transaction" in outcome.output
     assert outcome.output.count("Mark the test with @pytest.mark.own_database") >= 3
@@ -180,7 +182,7 @@ def test_a_pool_of_the_lifespan(sample: Sample, server: Server, url: str) -> Non
     outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=url)
 
     assert "1 failed, 3 passed" in outcome.output, outcome.output
-    assert "IsolationError: asyncpg was asked for a connection by hand (tests/test_a.py:" in outcome.output
+    assert "IsolationError: A connection was requested directly from asyncpg (tests/test_a.py:" in outcome.output
     assert rows(server) == (5,)
 
 

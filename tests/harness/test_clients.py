@@ -1,4 +1,4 @@
-"""The clients of a test: as those of a server, down to contexts, streams and what happens when one goes."""
+"""The clients of a test behave as clients of a server: contexts, streams, disconnects."""
 
 import shutil
 from pathlib import Path
@@ -100,7 +100,7 @@ async def test_the_next(client: AsyncClient) -> None:
 """
 
 
-def test_what_a_client_of_a_server_does(sample: Sample) -> None:
+def test_clients_behave_as_on_a_server(sample: Sample) -> None:
     shutil.copy(CASES / "clients.py", sample.folder / "tests" / "test_cases.py")
 
     outcome = sample.pytest("-p", "no:randomly")
@@ -108,7 +108,7 @@ def test_what_a_client_of_a_server_does(sample: Sample) -> None:
     assert "25 passed in" in outcome.output, outcome.output
 
 
-def test_a_stream_that_nobody_closes_is_reported(sample: Sample) -> None:
+def test_an_unclosed_stream_is_reported(sample: Sample) -> None:
     sample.write("tests/test_a.py", UNCLOSED)
 
     outcome = sample.pytest("-p", "no:randomly")
@@ -120,7 +120,7 @@ def test_a_stream_that_nobody_closes_is_reported(sample: Sample) -> None:
 def test_websockets_with_httpx_ws(sample: Sample, tmp_path: Path) -> None:
     shutil.copy(CASES / "websockets.py", sample.folder / "tests" / "test_cases.py")
     with_httpx_ws = Sample(sample.folder, {**sample.env, "UV_PROJECT_ENVIRONMENT": str(tmp_path / "environment")})
-    # As tests/README.md and the message on TestClient say.
+    # The command of tests/README.md and of the message about TestClient.
     with_httpx_ws.check(UV, "add", "--group", "dev", "httpx-ws")
 
     outcome = with_httpx_ws.pytest("-p", "no:randomly")
@@ -128,7 +128,7 @@ def test_websockets_with_httpx_ws(sample: Sample, tmp_path: Path) -> None:
     assert "17 passed in" in outcome.output, outcome.output
 
 
-def test_testclient_is_known_from_the_inside(sample: Sample) -> None:
+def test_testclient_is_detected(sample: Sample) -> None:
     sample.write("tests/test_a.py", IN_TESTCLIENT)
 
     outcome = sample.pytest()

@@ -1,4 +1,4 @@
-"""No connection of the process reaches a developer's database, whichever driver is asked for it, and how."""
+"""No connection of the process reaches a developer's database, with any driver and any function of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -92,7 +92,7 @@ async def by_a_pool_of_psycopg2(dsn: str) -> str:
         pool.closeall()
 
 
-BY_HAND: dict[str, Way] = {
+DIRECT: dict[str, Way] = {
     "asyncpg.connect": lambda dsn: by_asyncpg(asyncpg.connect, dsn),
     "asyncpg.connect by names": by_asyncpg_with_names,
     "asyncpg.connection.connect": lambda dsn: by_asyncpg(asyncpg.connection.connect, dsn),
@@ -166,12 +166,12 @@ BY_SQLALCHEMY: dict[str, Way] = {
     "do_connect that returns a connection": by_a_listener_that_connects,
 }
 
-WAYS = {**BY_HAND, **BY_SQLALCHEMY}
+WAYS = {**DIRECT, **BY_SQLALCHEMY}
 
 
 @pytest.fixture(scope="module")
 def databases(server: Server) -> Iterator[str]:
-    """A developer's database, two of tests, and how a `.env` names the first."""
+    """A developer's database and two of tests; yields the URL of the first, as in `.env`."""
     with server.connect() as connection:
         for name in (DEVELOPERS, TESTS, NEXT):
             connection.execute(f"CREATE DATABASE {name}".encode())
@@ -183,7 +183,7 @@ def databases(server: Server) -> Iterator[str]:
 
 @pytest.fixture
 def redirect(databases: str) -> Iterator[Redirect]:
-    """Listens, and knows no database yet."""
+    """A listening redirection without a database."""
     redirect = Redirect()
     redirect.listen()
     yield redirect
@@ -191,7 +191,7 @@ def redirect(databases: str) -> Iterator[Redirect]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_connection_is_to_the_tests_database(redirect: Redirect, server: Server, databases: str, way: str) -> None:
+def test_connections_go_to_the_tests_database(redirect: Redirect, server: Server, databases: str, way: str) -> None:
     async def ask() -> str:
         return await WAYS[way](databases)
 
@@ -200,16 +200,16 @@ def test_a_connection_is_to_the_tests_database(redirect: Redirect, server: Serve
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_without_a_database_it_is_refused(redirect: Redirect, databases: str, way: str) -> None:
+def test_connections_without_a_test_database_are_refused(redirect: Redirect, databases: str, way: str) -> None:
     async def ask() -> str:
         return await WAYS[way](databases)
 
-    with pytest.raises(NoTestDatabaseError, match="ask for `client`, `db_session` or `engine`"):
+    with pytest.raises(NoTestDatabaseError, match="In a test, use `client`, `db_session` or `engine`"):
         asyncio.run(ask())
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_only_by_hand_it_is_refused_in_a_savepoint_test(
+def test_only_direct_connections_are_refused_in_a_savepoint_test(
     redirect: Redirect, server: Server, databases: str, way: str
 ) -> None:
     async def ask() -> str:
@@ -219,12 +219,14 @@ def test_only_by_hand_it_is_refused_in_a_savepoint_test(
         if way in BY_SQLALCHEMY:
             assert asyncio.run(ask()) == TESTS
         else:
-            with pytest.raises(IsolationError, match=r"asked for a connection by hand.*\. It would be outside\."):
+            with pytest.raises(
+                IsolationError, match=r"A connection was requested directly from.*\. It would be outside\."
+            ):
                 asyncio.run(ask())
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_left_alone_when_nobody_listens(redirect: Redirect, databases: str, way: str) -> None:
+def test_connections_are_not_redirected_after_stop(redirect: Redirect, databases: str, way: str) -> None:
     redirect.stop()
 
     async def ask() -> str:
@@ -233,7 +235,7 @@ def test_it_is_left_alone_when_nobody_listens(redirect: Redirect, databases: str
     assert asyncio.run(ask()) == DEVELOPERS
 
 
-def test_what_else_the_caller_wants_is_kept(redirect: Redirect, server: Server, databases: str) -> None:
+def test_other_options_are_kept(redirect: Redirect, server: Server, databases: str) -> None:
     async def names_of_application() -> list[Any]:
         show = "SHOW application_name"
         dsn = f"{databases}&application_name=jobs"
@@ -252,7 +254,7 @@ def test_what_else_the_caller_wants_is_kept(redirect: Redirect, server: Server, 
         assert asyncio.run(names_of_application()) == ["jobs"] * 6
 
 
-def test_a_pool_that_was_filled_before_hands_out_no_connection_of_then(
+def test_a_filled_pool_returns_no_connection_to_an_earlier_database(
     redirect: Redirect, server: Server, databases: str
 ) -> None:
     async def ask() -> list[str]:
@@ -283,7 +285,7 @@ def test_a_pool_that_was_filled_before_hands_out_no_connection_of_then(
         assert asyncio.run(ask()) == [TESTS] * 4 + [NEXT] * 4 + [TESTS] * 4
 
 
-def test_a_full_pool_gives_a_savepoint_test_nothing(redirect: Redirect, server: Server, databases: str) -> None:
+def test_a_filled_pool_is_refused_in_a_savepoint_test(redirect: Redirect, server: Server, databases: str) -> None:
     async def ask() -> None:
         async with asyncpg.create_pool(databases, min_size=1) as pool:
             with redirect.refusing("It would be outside."), pytest.raises(IsolationError, match="It would be outside"):
@@ -293,8 +295,10 @@ def test_a_full_pool_gives_a_savepoint_test_nothing(redirect: Redirect, server: 
         asyncio.run(ask())
 
 
-def test_a_pool_may_fill_itself_while_a_savepoint_test_runs(redirect: Redirect, server: Server, databases: str) -> None:
-    """As one does that the lifespan has just opened; refused, it would try again later and later."""
+def test_a_pool_may_connect_in_the_background_in_a_savepoint_test(
+    redirect: Redirect, server: Server, databases: str
+) -> None:
+    """A pool that the lifespan has just opened does so; if refused, it would retry."""
 
     async def ask() -> list[str]:
         pool = psycopg_pool.ConnectionPool(databases, min_size=1, open=False)
@@ -311,14 +315,12 @@ def test_a_pool_may_fill_itself_while_a_savepoint_test_runs(redirect: Redirect, 
         assert asyncio.run(ask()) == [TESTS, TESTS]
 
 
-def test_the_harness_goes_where_it_was_told(redirect: Redirect, server: Server) -> None:
+def test_connections_of_the_harness_are_not_redirected(redirect: Redirect, server: Server) -> None:
     with redirect.to(server.url(TESTS)), redirect.refusing("No."), server.connect(NEXT) as connection:
         assert connection.info.dbname == NEXT
 
 
-def test_a_connection_that_nobody_could_send_elsewhere_is_closed(
-    redirect: Redirect, server: Server, databases: str
-) -> None:
+def test_a_connection_to_a_wrong_database_is_closed(redirect: Redirect, server: Server, databases: str) -> None:
     redirect.stop()
     made: list[Any] = []
     kept, of_psycopg = asyncpg.connect, psycopg.connect
@@ -336,9 +338,9 @@ def test_a_connection_that_nobody_could_send_elsewhere_is_closed(
     sync_engine = create_engine("postgresql+psycopg://", creator=connect_sync)
 
     async def ask() -> None:
-        with pytest.raises(WrongDatabaseError, match=r'to database "developers".*, which is not the test'):
+        with pytest.raises(WrongDatabaseError, match=r'to database "developers".*, which is not the test database'):
             await of_engine(engine)
-        with pytest.raises(WrongDatabaseError, match="which is not the test"):
+        with pytest.raises(WrongDatabaseError, match="which is not the test database"):
             await of_sync_engine(sync_engine)
         assert [made[0].is_closed(), made[1].closed] == [True, True]
 
@@ -346,7 +348,7 @@ def test_a_connection_that_nobody_could_send_elsewhere_is_closed(
         asyncio.run(ask())
 
 
-def test_a_connection_that_happens_to_be_right_is_let_through(redirect: Redirect, server: Server) -> None:
+def test_a_connection_to_the_right_database_is_accepted(redirect: Redirect, server: Server) -> None:
     redirect.stop()
     kept = asyncpg.connect
     redirect.listen()
@@ -357,12 +359,12 @@ def test_a_connection_that_happens_to_be_right_is_let_through(redirect: Redirect
         assert asyncio.run(of_engine(engine)) == TESTS
 
 
-def test_sqlite_is_left_alone(redirect: Redirect) -> None:
+def test_sqlite_is_not_redirected(redirect: Redirect) -> None:
     with create_engine("sqlite://").connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_the_drivers_are_as_they_were() -> None:
+def test_stop_restores_the_drivers() -> None:
     def patched() -> list[Any]:
         classes = [psycopg.Connection, psycopg.AsyncConnection]
         functions = [asyncpg.connect, asyncpg.connection.connect, psycopg.connect, psycopg2.connect]

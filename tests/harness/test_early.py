@@ -1,4 +1,4 @@
-"""What connects while conftest.py imports the application is refused: the harness listens before that."""
+"""Connections are refused while conftest.py imports the application: the harness listens before."""
 
 import pytest
 from harness.postgres.server import Server
@@ -72,12 +72,12 @@ def test_a_connection_of_a_module_of_the_application(
 
     assert outcome.code != 0
     assert rows(server) == (5,)
-    assert "NoTestDatabaseError: a connection to PostgreSQL was asked for (src/sample/main.py:" in outcome.output
-    assert "code that connects when it is imported has to wait for the lifespan" in outcome.output
+    assert "NoTestDatabaseError: A connection to PostgreSQL was requested (src/sample/main.py:" in outcome.output
+    assert "Code that connects at import must connect in the lifespan" in outcome.output
 
 
-def test_a_project_whose_tests_do_not_say_so_early(sample: Sample) -> None:
-    """`tests/__init__.py` is its owner's, and no update touches it."""
+def test_a_project_without_the_import_in_tests(sample: Sample) -> None:
+    """`tests/__init__.py` belongs to the project; updates do not change it."""
     sample.write("tests/__init__.py", 'import pytest\n\npytest.register_assert_rewrite("tests.harness")\n')
     sample.write("tests/test_a.py", A_TEST)
 
@@ -118,7 +118,7 @@ async def test_a_process(engine: AsyncEngine) -> None:
 """
 
 
-def test_a_process_that_imports_the_tests_connects_where_it_was_told(sample: Sample) -> None:
+def test_a_process_that_imports_the_tests_may_connect(sample: Sample) -> None:
     sample.write("tests/test_a.py", IN_A_PROCESS)
 
     outcome = sample.pytest()

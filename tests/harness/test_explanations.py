@@ -43,7 +43,7 @@ EXPLAINED = {
     ],
     "test_route[expired-{}]": ["GET /expired read User.email", "await session.refresh(user)", "expire_on_commit=False"],
     "test_route[deferred-{}]": ["GET /deferred read User.note", "select(User).options(undefer(User.note))"],
-    "test_route[swallowed-{}]": ["an earlier statement has failed, its error was caught", "begin_nested()"],
+    "test_route[swallowed-{}]": ["An earlier statement failed, its error was caught", "begin_nested()"],
     "test_in_the_test_itself[{}]": [
         "the test read User.namesakes",
         "  tests/test_cases.py:",

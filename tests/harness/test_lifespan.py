@@ -1,4 +1,4 @@
-"""The end of a lifespan that fails: what went wrong first stands first, with its place, and then what that led to."""
+"""The message of a lifespan that fails: the first error comes first, with its place, then the errors that followed."""
 
 import pytest
 
@@ -63,7 +63,7 @@ OF_A_LIBRARY = """
 
 
 def error_of(sample: Sample, begin: str) -> list[str]:
-    """The lines of the run's error when the lifespan begins so; in place of a line's number there is none."""
+    """The lines of the run's error for this startup of the lifespan, without line numbers."""
     main = sample.folder / "src" / "sample" / "main.py"
     head, create, rest = main.read_text().partition("\n\ndef create_app")
     assert create
@@ -76,40 +76,42 @@ def error_of(sample: Sample, begin: str) -> list[str]:
 
 
 def where(lines: list[str], *words: str) -> list[int]:
-    """The numbers of the lines that have these words, each in exactly one."""
+    """The indexes of the lines that contain these words; each must be in exactly one line."""
     return [next(number for number, line in enumerate(lines) if word in line) for word in words]
 
 
 @pytest.mark.parametrize("begin", [IN_FINALLY, AFTER])
-def test_an_error_that_a_clean_up_hides(sample: Sample, begin: str) -> None:
+def test_an_error_hidden_by_cleanup(sample: Sample, begin: str) -> None:
     lines = error_of(sample, begin)
 
-    assert "the lifespan of the application 'Sample' died of LookupError: no queue mail" in lines[0]
-    order = where(lines, "no queue mail", ", in listen", "cleaned up or handled: OSError: already closed", ", in close")
+    assert "The lifespan of the application 'Sample' failed with LookupError: no queue mail" in lines[0]
+    order = where(
+        lines, "no queue mail", ", in listen", "During handling or cleanup: OSError: already closed", ", in close"
+    )
     assert order == sorted(order)
     assert all("src/sample/main.py:" in lines[order[index]] for index in (1, 3))
 
 
-def test_an_error_that_was_made_another(sample: Sample) -> None:
+def test_an_error_with_a_cause(sample: Sample) -> None:
     lines = error_of(sample, FROM)
 
-    assert "died of RuntimeError: no broker" in lines[0]
-    order = where(lines, "no broker", "It came from LookupError: no queue mail", ", in listen")
+    assert "failed with RuntimeError: no broker" in lines[0]
+    order = where(lines, "no broker", "Caused by LookupError: no queue mail", ", in listen")
     assert order == sorted(order)
 
 
 def test_all_errors_of_a_group(sample: Sample) -> None:
     lines = error_of(sample, GROUP)
 
-    assert "died of LookupError: no queue mail" in lines[0]
-    assert where(lines, "and of LookupError: no queue post")
+    assert "failed with LookupError: no queue mail" in lines[0]
+    assert where(lines, "and with LookupError: no queue post")
     assert sum(", in listen" in line for line in lines) == 2
 
 
-def test_what_a_library_has_handled_is_its_own_affair(sample: Sample) -> None:
+def test_errors_inside_of_libraries_are_left_out(sample: Sample) -> None:
     lines = error_of(sample, OF_A_LIBRARY)
 
-    assert "died of AttributeError: " in lines[0]
+    assert "failed with AttributeError: " in lines[0]
     assert not any("KeyError" in line for line in lines)
     assert where(lines, ", in begin")
 

@@ -186,7 +186,7 @@ def test_a_lifespan_that_does_not_start(tested: Sample, workers: str) -> None:
     outcome = tested.pytest("-n", workers, "tests/test_b.py")
 
     assert outcome.code != 0
-    assert "the lifespan of the application 'Sample' died of OSError: no broker" in outcome.error
+    assert "The lifespan of the application 'Sample' failed with OSError: no broker" in outcome.error
     assert outcome.output.count("no broker") == 1
     assert "Traceback" not in outcome.output
 
@@ -198,6 +198,6 @@ def test_a_lifespan_that_dies_between_tests(tested: Sample) -> None:
     outcome = tested.pytest("tests/test_b.py")
 
     assert outcome.code != 0
-    assert "the lifespan of the application 'Sample' died of OSError: no broker" in outcome.error
+    assert "The lifespan of the application 'Sample' failed with OSError: no broker" in outcome.error
     assert "tests/test_b.py:27, in lose_the_broker" in outcome.error
     assert "Traceback" not in outcome.output

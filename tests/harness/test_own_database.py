@@ -1,4 +1,4 @@
-"""A database of its own: one for each test, dropped when the test has passed, and kept for its reader when not."""
+"""own_database: a database for each test, dropped when the test has passed, kept when it has failed."""
 
 import os
 import re
@@ -43,13 +43,13 @@ async def test_that_passes(client: AsyncClient) -> None:
 
 
 def kept(output: str) -> list[list[str]]:
-    """The commands with which the summary says to connect."""
+    """The commands in the summary that connect to kept databases."""
     lines = re.findall(r"^kept the database of tests/test_a.py::test_that_fails: (.*)$", output, re.M)
     return [shlex.split(line) for line in lines]
 
 
 def emails(command: list[str]) -> list[str]:
-    """What psql, called so, would find in the database."""
+    """The rows that psql shows with this command."""
     given = dict(zip(command[-7:-1:2], command[-6:-1:2], strict=True))
     with psycopg.connect(host=given["-h"], port=given["-p"], user=given["-U"], dbname=command[-1]) as connection:
         return [email for (email,) in connection.execute("SELECT email FROM users")]
@@ -62,7 +62,7 @@ def names(server: Server) -> set[str]:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_each_test_has_one(sample: Sample, server: Server, url: str, workers: str) -> None:
+def test_each_test_has_its_own_database(sample: Sample, server: Server, url: str, workers: str) -> None:
     sample.write("tests/test_a.py", TESTS)
 
     outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=url)
@@ -73,7 +73,7 @@ def test_each_test_has_one(sample: Sample, server: Server, url: str, workers: st
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_server_that_outlives_the_run_keeps_that_of_a_failure(
+def test_an_external_server_keeps_the_database_of_a_failed_test(
     sample: Sample, server: Server, url: str, workers: str
 ) -> None:
     sample.write("tests/test_a.py", FAILS)
@@ -99,7 +99,7 @@ def test_a_password_is_not_shown(sample: Sample, server: Server) -> None:
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_server_of_the_runs_own_stays_up_if_asked_to(sample: Sample, workers: str) -> None:
+def test_the_server_of_the_run_is_kept_with_the_option(sample: Sample, workers: str) -> None:
     sample.write("tests/test_a.py", FAILS)
 
     outcome = sample.pytest("-n", workers, "--keep-failed-databases")
@@ -115,7 +115,7 @@ def test_a_server_of_the_runs_own_stays_up_if_asked_to(sample: Sample, workers: 
     until(lambda: not folder.exists() and not is_running(supervisor))
 
 
-def test_it_ends_with_the_run_if_nothing_failed(sample: Sample) -> None:
+def test_the_server_is_stopped_if_no_test_failed(sample: Sample) -> None:
     sample.write("tests/test_a.py", TESTS)
 
     outcome = sample.pytest("--keep-failed-databases")
@@ -126,7 +126,7 @@ def test_it_ends_with_the_run_if_nothing_failed(sample: Sample) -> None:
     assert not Path(folder).exists()
 
 
-def test_it_ends_with_the_run_if_nobody_asked(sample: Sample) -> None:
+def test_the_server_is_stopped_without_the_option(sample: Sample) -> None:
     sample.write("tests/test_a.py", FAILS)
 
     outcome = sample.pytest()

@@ -1,4 +1,4 @@
-"""A process that a test starts reaches whatever its environment names, and `.env` after that: the harness is not in it.
+"""A process that a test starts connects to the URL of its environment or of `.env`: the harness is not in it.
 
 The page says so, and what to pass on; this is that.
 """
@@ -38,7 +38,7 @@ async def test_inherited(engine: AsyncEngine) -> None:
 
 
 def developers(sample: Sample, server: Server) -> None:
-    """Make a database that `.env` names, with the schema in it."""
+    """Create the database of `.env`, with the schema."""
     with server.connect() as connection:
         connection.execute("DROP DATABASE IF EXISTS developers WITH (FORCE)")
         connection.execute("CREATE DATABASE developers")
@@ -53,7 +53,7 @@ def has_users(server: Server) -> bool:
         return connection.execute("SELECT to_regclass('users')").fetchone() != (None,)
 
 
-def test_a_command_that_is_told_the_tests_database_goes_there(sample: Sample, server: Server) -> None:
+def test_a_command_with_the_url_of_the_tests_database(sample: Sample, server: Server) -> None:
     developers(sample, server)
     sample.write("tests/test_a.py", PASSED_ON)
 
@@ -63,7 +63,7 @@ def test_a_command_that_is_told_the_tests_database_goes_there(sample: Sample, se
     assert has_users(server)
 
 
-def test_one_that_is_not_reaches_what_env_names(sample: Sample, server: Server) -> None:
+def test_a_command_without_a_url_uses_the_env_file(sample: Sample, server: Server) -> None:
     developers(sample, server)
     sample.write("tests/test_a.py", PASSED_ON + INHERITED)
 

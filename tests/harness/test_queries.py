@@ -1,4 +1,4 @@
-"""`queries`: what counts, and what a test that sends too much is told."""
+"""`queries`: which statements count, and the message of a test that sends too many."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.sample import Outcome, Sample
 
-# What an application does that reads rows one by one.
+# An application that reads rows one by one.
 LOOP = """
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -151,13 +151,13 @@ async def test_emails(create: Create, session_factory: async_sessionmaker[AsyncS
         "  12× SELECT users.email FROM users WHERE users.id = $1::BIGINT",  # noqa: RUF001 - as it is printed
         "        src/sample/loop.py:10, in emails",
     ]
-    # The block is shown, and neither the harness nor a library.
+    # The traceback shows the block, not the harness or a library.
     assert ">           with queries.at_most(3):" in outcome.output
     assert "queries.py:" not in outcome.output
     assert "contextlib.py" not in outcome.output
 
 
-def test_too_few_are_as_wrong_as_too_many(sample: Sample) -> None:
+def test_exactly_fails_with_too_few_statements(sample: Sample) -> None:
     write(
         sample,
         """
@@ -175,13 +175,13 @@ async def test_user(client: AsyncClient, queries: Queries) -> None:
     assert re.fullmatch(r" {8}src/sample/users\.py:\d+, in get_user", place)
 
 
-def test_none_at_all(sample: Sample) -> None:
+def test_no_statement(sample: Sample) -> None:
     write(sample, "def test_nothing(queries: Queries) -> None:\n    with queries.exactly(1):\n        pass\n")
 
     assert message(sample.pytest()) == ["Failed: expected exactly 1 statement, and none was sent."]
 
 
-def test_a_message_is_short_and_holds_no_parameter(sample: Sample) -> None:
+def test_a_message_is_short_and_contains_no_parameters(sample: Sample) -> None:
     write(
         sample,
         """

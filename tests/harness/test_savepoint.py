@@ -1,4 +1,4 @@
-"""The rules of a savepoint test: what is right passes, and what it cannot hold is refused with words that help.
+"""Savepoint tests: correct code passes, and code that one transaction cannot imitate is refused with advice.
 
 The cases are tests of the sample project, in `cases/`, run by a pytest of their own.
 """
@@ -20,29 +20,33 @@ CASES = Path(__file__).with_name("cases")
 DRIVERS = ("asyncpg", "psycopg")
 OLDEST = "2.0.40"
 
-TWO_TASKS = "two tasks use the database at once"
-TOOK_ALONG = "would take along what another one has"
+TWO_TASKS = "Two tasks use the database at the same time"
+ROLLBACK = "would also undo what another transaction has"
 OWN = "@pytest.mark.own_database"
-STILL_OPEN = "is still open"
-SWALLOWED = "nothing would have been saved"
+STILL_OPEN = "Still open when the test ended: a checked-out connection ("
+SWALLOWED = "nothing is saved"
 
 REFUSED = {
     "test_gathered_requests": [TWO_TASKS, OWN],
     "test_gathered_requests_whose_errors_are_swallowed": [TWO_TASKS, OWN, "The error was caught"],
     "test_a_task_group_of_sessions_that_write": [TWO_TASKS, OWN],
-    "test_flush_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
-    "test_insert_inside_a_session_of_the_application": [TOOK_ALONG, "written", OWN],
-    "test_a_commit_inside_a_session_that_is_rolled_back": [TOOK_ALONG, "committed", OWN],
-    "test_a_commit_inside_that_was_released_since": [TOOK_ALONG, "committed", OWN],
-    "test_a_commit_inside_a_session_that_has_failed": [TOOK_ALONG, "committed", OWN],
+    "test_flush_inside_a_session_of_the_application": [ROLLBACK, "written", OWN],
+    "test_insert_inside_a_session_of_the_application": [ROLLBACK, "written", OWN],
+    "test_a_commit_inside_a_session_that_is_rolled_back": [ROLLBACK, "committed", OWN],
+    "test_a_commit_inside_that_was_released_since": [ROLLBACK, "committed", OWN],
+    "test_a_commit_inside_a_session_that_has_failed": [ROLLBACK, "committed", OWN],
     "test_deferred_constraint": ["node_parent_fkey"],
     "test_a_task_that_outlives_its_test": ["guard leaked_task", "test_cases.py"],
     "test_writing_after_a_failed_flush": ["first issue Session.rollback()"],
-    "test_another_isolation_level": ["the isolation level of the test's transaction cannot change", OWN],
-    "test_a_commit_as_sql": ["BEGIN, COMMIT and ROLLBACK as SQL", "await session.commit()"],
-    "test_a_commit_by_the_driver": ["the test's transaction is over", "made anew", OWN],
-    "test_a_commit_by_the_driver_and_no_fixture_of_the_harness": ["the test's transaction is over", "made anew", OWN],
-    "test_a_commit_as_sql_in_a_fixture": ["BEGIN, COMMIT and ROLLBACK as SQL", "await session.commit()"],
+    "test_another_isolation_level": ["The isolation level cannot change after the test's transaction has begun", OWN],
+    "test_a_commit_as_sql": ["BEGIN, COMMIT or ROLLBACK was sent as SQL", "await session.commit()"],
+    "test_a_commit_by_the_driver": ["The test's transaction has ended", "is recreated", OWN],
+    "test_a_commit_by_the_driver_and_no_fixture_of_the_harness": [
+        "The test's transaction has ended",
+        "is recreated",
+        OWN,
+    ],
+    "test_a_commit_as_sql_in_a_fixture": ["BEGIN, COMMIT or ROLLBACK was sent as SQL", "await session.commit()"],
     "test_a_session_that_is_left_open": [STILL_OPEN, "test_cases.py", "Close the session"],
     "test_an_error_that_is_swallowed": [SWALLOWED, "session.begin_nested()"],
     "test_an_error_that_is_swallowed_while_another_session_writes": [SWALLOWED, "session.begin_nested()"],
@@ -65,7 +69,7 @@ def oldest_project(sample_project: Project, environments: Path, default_python: 
     scope="module", params=[(driver, sql) for driver in DRIVERS for sql in ("newest", OLDEST)], ids="-".join
 )
 def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
-    """Runs a module of cases in the sample project, on one driver: what each failed with, by its name; None if not."""
+    """Runs a module of cases in the sample project on one driver: the error of each case, None if it passed."""
     driver, sqlalchemy = request.param
     project: Project = request.getfixturevalue("oldest_project" if sqlalchemy == OLDEST else "sample_project")
 
@@ -97,7 +101,7 @@ def refused(run: Run) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 58)])
-def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
+def test_correct_code_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 
     assert len(right) == count
@@ -105,13 +109,13 @@ def test_what_is_right_passes(run: Run, module: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_it_cannot_hold_is_refused(refused: dict[str, str | None], name: str) -> None:
+def test_unsupported_code_is_refused(refused: dict[str, str | None], name: str) -> None:
     message = refused[name]
 
     assert message is not None, f"{name} passed"
     for words in REFUSED[name]:
         assert words in message
-    # What asyncpg says of a connection that was handed on in the middle of a statement.
+    # asyncpg's errors for a connection that is reused during a statement.
     assert "another operation is in progress" not in message
     assert "manually started transaction" not in message
 
@@ -120,7 +124,7 @@ def test_a_refusal_in_a_fixture_is_reported_once(refused: dict[str, str | None])
     assert "The error was caught" not in str(refused["test_a_commit_as_sql_in_a_fixture"])
 
 
-def test_every_refusal_was_tried_and_none_of_them_leaked(refused: dict[str, str | None]) -> None:
+def test_every_refused_case_failed_and_left_nothing(refused: dict[str, str | None]) -> None:
     assert {name for name, message in refused.items() if message is not None} == REFUSED.keys()
     assert refused["test_after_it_all_is_well"] is None
     assert refused["test_z_nothing_has_leaked"] is None

@@ -1,4 +1,4 @@
-"""Settings stand in `[tool.savepoint]`; the environment and -o override them; old names work, and say the new line."""
+"""Settings are in `[tool.savepoint]`; the environment and -o override them; old names work with a warning."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_a_guard_that_is_unknown_is_one_line(shown: Sample) -> None:
     )
 
 
-def test_what_a_run_overrides(shown: Sample) -> None:
+def test_overrides_of_one_run(shown: Sample) -> None:
     set_(shown, "slow_test_seconds = 20")
 
     by_file = shown.pytest("-s")
@@ -82,7 +82,7 @@ odd_requests_by = "user_client"
 """
 
 
-def test_old_settings_work_and_say_the_new_line(shown: Sample) -> None:
+def test_old_settings_work_with_a_warning(shown: Sample) -> None:
     path = shown.folder / "pyproject.toml"
     path.write_text(path.read_text().replace("[tool.pytest.ini_options]\n", f"[tool.pytest.ini_options]\n{OLD}"))
 
@@ -109,7 +109,7 @@ def test_old_settings_work_and_say_the_new_line(shown: Sample) -> None:
     )
 
 
-def test_an_old_setting_beside_a_new_one_does_not_count(shown: Sample) -> None:
+def test_a_new_setting_overrides_an_old_one(shown: Sample) -> None:
     set_(shown, "slow_test_seconds = 20")
     path = shown.folder / "pyproject.toml"
     path.write_text(
@@ -119,10 +119,13 @@ def test_an_old_setting_beside_a_new_one_does_not_count(shown: Sample) -> None:
     outcome = shown.pytest("-s")
 
     assert "slow_test_seconds=20.0" in outcome.output, outcome.output
-    assert "slow_test_seconds under [tool.savepoint] of pyproject.toml counts; delete the old line." in outcome.output
+    assert (
+        "slow_test_seconds under [tool.savepoint] of pyproject.toml overrides it; delete the old line."
+        in outcome.output
+    )
 
 
-def test_old_marks_and_options_work_and_say_the_new_line(sample: Sample) -> None:
+def test_old_marks_and_options_work_with_a_warning(sample: Sample) -> None:
     sample.write(
         "tests/test_a.py",
         """
@@ -148,7 +151,7 @@ DOCTEST = '"""A module.\n\n>>> 1 + 1\n2\n"""\n'
 
 
 def test_calls_of_pytest_that_do_not_load_the_harness(sample: Sample) -> None:
-    """Nothing that it would have to know stands in pytest's own section."""
+    """pytest's section has no key of the harness."""
     (sample.folder / "src/sample/sums.py").write_text(DOCTEST)
 
     outcome = sample.pytest("--doctest-modules", "src/sample/sums.py")
@@ -158,7 +161,7 @@ def test_calls_of_pytest_that_do_not_load_the_harness(sample: Sample) -> None:
 
 @pytest.mark.parametrize("arguments", [["test_a.py"], []])
 def test_a_subfolder(shown: Sample, arguments: list[str]) -> None:
-    """What an editor does that runs a file, and a shell in tests/."""
+    """As in an editor that runs one file, or in a shell in tests/."""
     command = shown.command(*arguments)
 
     outcome = shown.run("sh", "-c", 'cd tests && exec "$@"', "sh", *command)

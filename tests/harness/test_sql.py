@@ -1,4 +1,4 @@
-"""What a statement does to its transaction, and what it leaves to be done when that ends, as its text tells."""
+"""The kind of a statement, and its effects at the end of the transaction, by its text."""
 
 import pytest
 from harness.transaction.commit_effects import local_settings, on_commit

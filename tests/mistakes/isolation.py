@@ -175,7 +175,7 @@ def test_nothing() -> None: ...
             )
         ],
         Rule("no connection without a test"),
-        ["NoTestDatabaseError", "no test database is in use", "has to wait for the lifespan"],
+        ["NoTestDatabaseError", "no test database is in use", "must connect in the lifespan"],
         alone="an error of collection ends the run",
     ),
     Mistake(

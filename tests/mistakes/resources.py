@@ -205,7 +205,7 @@ async def test_pay(mock_stripe: MockStripe, user_client: AsyncClient) -> None:
             "from sqlalchemy import text\n\nKEPT: list[object] = []\n",
         ),
         Rule("the savepoint's rules"),
-        ["a connection that was taken for GET /thing (src/shop/things.py:13, in thing)", "Close the session"],
+        ["a connection checked out for GET /thing (src/shop/things.py:13, in thing)", "Close the session"],
     ),
     Mistake(
         "a connection that stays checked out after an error",
@@ -223,14 +223,14 @@ async def test_the_thing(client: AsyncClient) -> None:
 """,
         ),
         Rule("the pool, when a test with a database of its own has ended"),
-        ["a connection that was taken for GET /thing (src/shop/things.py:13, in thing)", "is still open"],
+        ["a connection checked out for GET /thing (src/shop/things.py:13, in thing)", "Still open when the test ended"],
     ),
     Mistake(
         "a lifespan that fails to start",
         "The deployment hangs, or restarts for ever.",
         [lifespan('raise RuntimeError("no broker")'), *route("...")[2:]],
         ONE_ERROR,
-        ["the lifespan of the application", "died of RuntimeError: no broker", "src/shop/main.py"],
+        ["The lifespan of the application", "failed with RuntimeError: no broker", "src/shop/main.py"],
     ),
     Mistake(
         "a lifespan that dies while it serves",
@@ -263,7 +263,7 @@ async def test_the_health(client: AsyncClient) -> None:
             ),
         ],
         ONE_ERROR,
-        ["the lifespan of the application", "ConnectionError: the broker is gone"],
+        ["On shutdown, the lifespan of", "failed with ConnectionError: the broker is gone"],
     ),
     Mistake(
         "a client without the lifespan",

@@ -172,8 +172,8 @@ async def test_number_of_users(client: AsyncClient) -> None:
         ],
         SAVEPOINT,
         [
-            "taken for GET /number-of-users (src/shop/extra.py",
-            "is still open",
+            "checked out for GET /number-of-users (src/shop/extra.py",
+            "Still open when the test ended",
             "Close the session",
         ],
     ),
@@ -194,7 +194,7 @@ async def test_an_audit(session_factory: SessionFactory, db_session: AsyncSessio
 """)
         ],
         SAVEPOINT,
-        ["would take along what another one has committed", "@pytest.mark.own_database"],
+        ["would also undo what another transaction has committed", "@pytest.mark.own_database"],
     ),
     Mistake(
         "a COMMIT that is sent as SQL",
@@ -212,7 +212,7 @@ async def test_import(client: AsyncClient) -> None:
 """),
         ],
         SAVEPOINT,
-        ["BEGIN, COMMIT and ROLLBACK as SQL would end the test's transaction", "`await session.commit()`"],
+        ["BEGIN, COMMIT or ROLLBACK was sent as SQL. It would end the test's transaction", "`await session.commit()`"],
     ),
     Mistake(
         "another isolation level, in a transaction that has begun",
@@ -226,7 +226,7 @@ async def test_a_report(session_factory: SessionFactory) -> None:
 """)
         ],
         SAVEPOINT,
-        ["the isolation level of the test's transaction cannot change any more", "@pytest.mark.own_database"],
+        ["The isolation level cannot change after the test's transaction has begun", "@pytest.mark.own_database"],
     ),
     Mistake(
         "requests that are gathered on one connection",
@@ -238,7 +238,7 @@ async def test_two_at_once(client: AsyncClient) -> None:
 """)
         ],
         SAVEPOINT,
-        ["two tasks use the database at once", "@pytest.mark.own_database"],
+        ["Two tasks use the database at the same time", "@pytest.mark.own_database"],
     ),
     Mistake(
         "a tenant that only the request before has set",
@@ -279,7 +279,7 @@ async def test_import(client: AsyncClient) -> None:
 """),
         ],
         SAVEPOINT,
-        ["nothing would have been saved", "async with session.begin_nested():", "src/shop/deps.py"],
+        ["nothing is saved", "async with session.begin_nested():", "src/shop/deps.py"],
     ),
     Mistake(
         "a flush that failed, and a session that is used again",

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 The Savepoint maintainers
 # SPDX-License-Identifier: MIT
-"""A test harness on a real PostgreSQL: fixtures, checks and the rules that keep tests apart.
+"""A test harness on a real PostgreSQL: fixtures, checks, guards, and isolation of tests.
 
-`tests/conftest.py` loads it with `pytest_plugins = ["tests.harness"]` and wires the application by overriding three
-fixtures: `app`, `session_factory` and `metadata`. `plugin.py` lists the parts; what tests may import stands in
-`__all__`. The folder comes from the template, and updates replace it.
+`tests/conftest.py` loads it with `pytest_plugins = ["tests.harness"]` and overrides three fixtures: `app`,
+`session_factory` and `metadata`. `plugin.py` lists the modules. `__all__` lists what tests may import. The folder
+belongs to the template: updates replace it.
 """
 
 from .app.client import NewClient
@@ -18,7 +18,7 @@ from .guards.base import Guard
 
 __version__ = "0.4.0"
 
-# Its name before 0.4, which works until 0.5.
+# The name before 0.4; to be removed in 0.5.
 UntilWaitingForLocks = WaitForLockWaiters
 
 __all__ = [

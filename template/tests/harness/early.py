@@ -1,12 +1,12 @@
-"""Connections are refused from the import of `tests` on, before conftest.py imports the application.
+"""Refuses connections as soon as `tests` is imported, before conftest.py imports the application.
 
-A process that a test starts, and that imports `tests` without running pytest, connects as it likes.
+A process that a test starts, and that imports `tests` without running pytest, may connect.
 """
 
 import sys
 from types import FrameType
 
-from .connections.process import OF_PROCESS
+from .connections.process import PROCESS_REDIRECT
 
 
 def _is_run_by_pytest() -> bool:
@@ -19,4 +19,4 @@ def _is_run_by_pytest() -> bool:
 
 
 if _is_run_by_pytest():
-    OF_PROCESS.listen()
+    PROCESS_REDIRECT.listen()

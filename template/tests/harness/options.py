@@ -1,4 +1,4 @@
-"""Options of the command line."""
+"""Command-line options."""
 
 import pytest
 
@@ -7,23 +7,23 @@ from .reports import query_report
 
 
 def add(parser: pytest.Parser) -> None:
-    """Let pytest know them."""
+    """Register the options."""
     option = parser.getgroup("savepoint").addoption
     option(
         "--postgres",
         choices=find.CHOICES,
         default="auto",
-        help="where the server comes from: TEST_DATABASE_URL, local binaries, or Docker; auto takes the first that "
-        "serves, in this order",
+        help="the server to use: TEST_DATABASE_URL, local binaries or Docker; auto uses the first that works, in this "
+        "order",
     )
-    rebuilds = "run all migrations again, even if they have not changed"
-    option("--create-db", "--rebuild-schema", action="store_true", help=rebuilds)
+    create_help = "run all migrations, even if they have not changed"
+    option("--create-db", "--rebuild-schema", action="store_true", help=create_help)
     option(
         "--keep-failed-databases",
         "--keep-database",
         action="store_true",
-        help="keep the database of each own_database test that failed, and the server with it; on the server that "
-        "TEST_DATABASE_URL names they are kept anyway, until the next run",
+        help="keep the database of each failed own_database test, and the server; with TEST_DATABASE_URL they are "
+        "always kept until the next run",
     )
     option(
         "--query-report",
@@ -32,10 +32,10 @@ def add(parser: pytest.Parser) -> None:
         type=query_report.number,
         const=query_report.TOP,
         metavar="N",
-        help="print at the end which tests sent most statements to the database, and their time; 20 tests, or N",
+        help="print the N tests that sent the most statements to the database, and their time (default: 20)",
     )
     option(
         "--revisions-since",
         metavar="COMMIT",
-        help="check each revision that was added since this commit, such as origin/main; without it, the newest alone",
+        help="check every revision added since this commit, e.g. origin/main (default: the newest revision only)",
     )

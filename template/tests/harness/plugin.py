@@ -1,7 +1,6 @@
-"""What pytest calls: the parts of the harness, in the order in which they take part.
+"""The hooks that pytest calls, and the order in which the modules of the harness take part in them.
 
-This is the one file that decides an order. Fixtures stand where their idea is, and so does a hook that only one part
-needs.
+No other file decides an order. Fixtures, and hooks that only one module needs, are defined in that module.
 """
 
 import pkgutil
@@ -23,7 +22,7 @@ from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
 
-# Modules with fixtures, or with a hook of their own: in the order of the folders, which means nothing to pytest.
+# Modules with fixtures or hooks. Their order has no effect.
 MODULES = [
     "connections.process",
     "app.client",
@@ -51,18 +50,18 @@ MODULES = [
     "core.run",
     "core.deprecated",
 ]
-# A folder with `fixture.py` is of a feature that a project may lack.
+# A folder with `fixture.py` belongs to an optional feature.
 FEATURES = [f"{path.parent.name}.fixture" for path in Path(__file__).parent.glob("*/fixture.py")]
 
 pytest_plugins = [f"{HARNESS}.{module}" for module in (*MODULES, *FEATURES)]
 
-# Entered in the order of import. One that needs another imports it.
+# Guards are entered in the order of import. A guard that needs another guard imports it.
 GUARDS = [import_module(f"{guards.__name__}.{module.name}") for module in pkgutil.iter_modules(guards.__path__)]
 
 MARKS = (
-    "own_database: give this test a database of its own, with real commits and as many connections as it likes.",
-    "allow_guard(name, *what): let one guard pass over this test, or over what is named.",
-    "allow(name, *what): deprecated, allow_guard.",
+    "own_database: run this test on a database of its own, with real commits and any number of connections.",
+    "allow_guard(name, *what): turn off a guard in this test, or only for the things that are named.",
+    "allow(name, *what): deprecated, use allow_guard.",
 )
 
 
@@ -90,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         part.configure(config)
 
 
-# First, before another plugin leaves out tests.
+# First: another plugin may deselect tests.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     async_plugin.refuse_pytest_asyncio(config, items)
@@ -103,7 +102,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-# Kept in a test's stash while it runs; pytest-rerunfailures runs a test again.
+# Keys of a test's stash, deleted after the test: pytest-rerunfailures may run it again.
 OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
     base.FIRED,
     base.OUTCOME,
@@ -124,7 +123,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    # Loops are looked at before the fixtures of the test end: some of them empty all pools.
+    # Event loops are checked before the fixtures of the test end: some fixtures empty all pools.
     with deadline.limiting_phase(item, ""), base.entered_call(item), ended_loops.watching(item):
         return (yield)
 
@@ -139,7 +138,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return (yield)
 
 
-# First, so that what AnyIO takes for the fixture is limited.
+# First: the limit includes the time that AnyIO needs for the fixture.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
@@ -150,7 +149,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    # The limit inside: the guard sees its failure, and ends what the test has started.
+    # The guard is outside of the limit: it sees a timeout, and cancels the tasks of the test.
     with deadline.limiting_function(pyfuncitem), leaked_task.watching_function(pyfuncitem):
         return (yield)
 
@@ -162,11 +161,11 @@ def pytest_runtest_makereport(
     missing_column.mark(item, call)
     with tracebacks.shortened(item, call):
         report = yield
-    # Each writes above what is there: the last of them is read first.
+    # Each function inserts its text at the top: the text of the last function comes first.
     explanations.explain(item, call, report)
     base.report_fired(item, call, report)
     isolation.report_refused(item, call, report)
-    own_database.note_outcome(item, report)
+    own_database.record_outcome(item, report)
     server_gone.end_run_if_gone(item, report)
     deadline.report_timeout(item, report)
     return report

@@ -198,7 +198,7 @@ async def test_a_failure_inside_of_the_application(client: AsyncClient) -> None:
 
 
 async def test_an_application_that_does_not_answer(client: AsyncClient, new_client: NewClient) -> None:
-    with pytest.raises(RuntimeError, match="before its answer was complete"):
+    with pytest.raises(RuntimeError, match="before its response was complete"):
         await client.get("/silent/")
     assert (await (await new_client(raise_app_exceptions=False)).get("/silent/")).status_code == 500
 

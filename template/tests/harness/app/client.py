@@ -1,7 +1,7 @@
-"""HTTP clients that speak to the application in this process, on the test's own event loop.
+"""HTTP clients that call the application in this process, on the event loop of the test.
 
-They pass on the state of the lifespan that runs. An exception that the application does not handle reaches the test
-with its traceback; a test of a 500 asks for a client that answers as the server would.
+Requests get the state of the running lifespan. An unhandled exception of the application is raised in the test, with
+its traceback; `new_client(raise_app_exceptions=False)` returns a 500 response instead.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from .transport import ASGITransport
 
 
 class NewClient(Protocol):
-    """`german = await new_client(headers={"Accept-Language": "de"})`: a client that shares nothing with another."""
+    """`german = await new_client(headers={"Accept-Language": "de"})`: a client with its own headers and cookies."""
 
     async def __call__(
         self, *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
     ) -> AsyncClient: ...
 
 
-class Served:
-    """The application as a server sees it, in ASGI: with the lifespan's state, and a task for each request."""
+class ASGIApp:
+    """The ASGI application, with the state of the lifespan, and with a task for each request."""
 
     def __init__(self, running_app: RunningApp) -> None:
         self._running = running_app
 
     def start(self, scope: Any, receive: Any, send: Any) -> asyncio.Task[None]:
-        """Handle a request in a task of its own."""
-        # As a server does: each request gets a shallow copy of what the lifespan yielded.
+        """Handle a request in a new task."""
+        # As on a server, each request gets a shallow copy of the lifespan's state.
         scope["state"] = self._running.state.copy()
         return start(self._running.app, scope, receive, send)
 
@@ -42,21 +42,21 @@ class Served:
 
 
 @pytest.fixture
-def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> Served:
-    """The application as a server sees it, in ASGI, with the guards around each request."""
+def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> ASGIApp:
+    """The ASGI application, with the state of the lifespan, and with the guards for each request."""
     _isolated()
-    return Served(running_app)
+    return ASGIApp(running_app)
 
 
 @pytest.fixture
 def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterator[NewClient]:
-    """Makes clients, each with headers and cookies of its own, and closes them when the test ends."""
+    """Creates clients, each with its own headers and cookies, and closes them after the test."""
     _isolated()
-    asgi_app = Served(running_app)
+    asgi_app = ASGIApp(running_app)
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     with ExitStack() as clients:
-        # Whatever happens: an override that outlives its test changes the tests after it.
+        # In the exit stack: an override that stays after its test would change later tests.
         clients.callback(overrides.update, overrides_before)
         clients.callback(overrides.clear)
 
@@ -70,12 +70,12 @@ def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterat
 
 
 def _close(client: AsyncClient) -> None:
-    # It waits for nothing, since its transport has no connection: an event loop would only be woken for it.
+    # Without an event loop: `aclose` awaits nothing, since the transport has no connections.
     with suppress(StopIteration):
         client.aclose().send(None)
 
 
 @pytest.fixture
 async def client(anyio_backend: str, new_client: NewClient) -> AsyncClient:
-    """A client that sends nothing but what the test says."""
+    """A client without headers or cookies of its own."""
     return await new_client()

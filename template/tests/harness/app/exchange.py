@@ -1,7 +1,7 @@
-"""One request and its answer, between the client that waits for the answer and the application that sends it.
+"""A request and its response, between the client and the application.
 
-The answer is handed over when it begins, and its chunks as they are sent. Its last chunk is followed by the end of the
-application's work on the request, background tasks included; so who reads to the end has waited for them.
+The client gets the response when it starts, and each chunk when it is sent. The stream ends when the application has
+finished the request, including background tasks.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 import httpx
 
-# As uvicorn does, let the application go on until so many bytes wait for the client, and no further.
+# As in uvicorn, the application waits when this many bytes are buffered for the client.
 HIGH_WATER = 65_536
-# Seconds that the application has for noticing that its client has gone. A server leaves it running then, until it is
-# itself stopped and cancels it.
+# Seconds that the application has to react to the disconnect of its client; then it is cancelled. A server cancels it
+# only at its own shutdown.
 GRACE = 1.0
 
 
 class Application(Protocol):
-    """What handles requests in tasks of their own."""
+    """An ASGI application that handles each request in a new task."""
 
     def start(self, scope: Any, receive: Any, send: Any) -> asyncio.Task[None]: ...
 
@@ -27,11 +27,11 @@ class Application(Protocol):
 
 
 class Exchange(httpx.AsyncByteStream):
-    """One request and its answer, as the client and the application see it; the chunks of the answer are iterated.
+    """A request and its response; iteration yields the chunks of the response.
 
     Args:
-        request: what the client sends.
-        raises: whether the client gets the exceptions that the application does not handle.
+        request: the request of the client.
+        raises: whether unhandled exceptions of the application are raised in the client.
     """
 
     def __init__(self, request: httpx.Request, raises: bool) -> None:
@@ -40,11 +40,11 @@ class Exchange(httpx.AsyncByteStream):
         self.extensions: dict[str, Any] = {}
         self._request = request
         self._raises = raises
-        self._body = aiter(request.stream)  # type: ignore[arg-type]  # an AsyncClient's is one
-        self._is_sent, self._is_told = False, False
+        self._body = aiter(request.stream)  # type: ignore[arg-type]  # an AsyncClient's stream is asynchronous
+        self._is_sent, self._is_reported = False, False
         self._chunks: deque[bytes] = deque()
         self._unread = 0
-        # The client waits for what the application does, and the application for room and for the end.
+        # The client waits for progress of the application; the application for room in the buffer and for the end.
         self._progress, self._room, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @property
@@ -53,20 +53,20 @@ class Exchange(httpx.AsyncByteStream):
         return self._over.is_set()
 
     async def begin(self, app: Application, scope: dict[str, Any]) -> httpx.Response:
-        """Let the application handle the request; returns when the answer has begun, or is complete."""
+        """Let the application handle the request; returns when the response has started or is complete."""
         self._task = app.start(scope, self.receive, self.send)
         self._task.add_done_callback(lambda _: self._progress.set())
-        # An answer that is sent at once is complete here, and then it is as good as a call.
+        # A response that is complete already is returned after the application has finished.
         while not self._task.done() and (self.status is None or self._over.is_set()):
             await self._passing_on_cancellation(self.progress())
         if self._task.done():
             self._end()
-        # Without an answer: of an error that is not to be raised.
+        # The application failed without a response, and the error must not be raised.
         status = 500 if self.status is None else self.status
         return httpx.Response(status, headers=self.headers, stream=self, extensions=self.extensions)
 
     async def receive(self) -> dict[str, Any]:
-        """What the application receives."""
+        """ASGI's `receive`."""
         if self._is_sent:
             await self._over.wait()
             return {"type": "http.disconnect"}
@@ -77,8 +77,8 @@ class Exchange(httpx.AsyncByteStream):
             return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(self, message: Any) -> None:
-        """What the application sends. To a client that has gone, nothing: as on a server, that is no error."""
-        # A WebSocket that is refused with an answer of HTTP.
+        """ASGI's `send`; as on a server, messages to a disconnected client are dropped without an error."""
+        # A WebSocket may be refused with an HTTP response.
         kind = message["type"].removeprefix("websocket.")
         if kind == "http.response.start":
             self.status, self.headers = message["status"], message.get("headers", [])
@@ -90,24 +90,24 @@ class Exchange(httpx.AsyncByteStream):
         await self.flush()
 
     async def flush(self) -> None:
-        """Let the client know, and wait for it if it is slow."""
+        """Notify the client, and wait while the buffer is full."""
         self._progress.set()
         while self._unread >= HIGH_WATER and not self._over.is_set():
             self._room.clear()
             await self._room.wait()
         if self._unread >= HIGH_WATER:
-            # To nobody any more. What sends for ever, and never waits by itself, would keep the loop from ending it.
+            # The client has disconnected. An application that sends in a loop must yield, so that it can be cancelled.
             self._unread = 0
             await asyncio.sleep(0)
 
     def put(self, chunk: bytes) -> None:
-        """Send bytes to the client; they are lost if it has gone."""
+        """Buffer bytes for the client; they are dropped if it has disconnected."""
         self._unread += len(chunk)
         if not self._over.is_set():
             self._chunks.append(chunk)
 
     def take(self) -> bytes | None:
-        """The next bytes for the client, if there are any yet."""
+        """The next bytes for the client; None if the buffer is empty."""
         if not self._chunks:
             return None
         chunk = self._chunks.popleft()
@@ -116,7 +116,7 @@ class Exchange(httpx.AsyncByteStream):
         return chunk
 
     async def progress(self) -> None:
-        """Wait for the application to send something, or to end."""
+        """Wait until the application sends a message or ends."""
         self._progress.clear()
         await self._progress.wait()
 
@@ -132,7 +132,7 @@ class Exchange(httpx.AsyncByteStream):
         return chunk
 
     async def aclose(self) -> None:
-        """The client has read everything, or goes."""
+        """The client has read the response, or disconnects."""
         self._over.set()
         self._room.set()
         if not self._task.done():
@@ -143,14 +143,14 @@ class Exchange(httpx.AsyncByteStream):
             await self._cancel()
 
     def _end(self) -> None:
-        """Say how the application has ended, once."""
-        if self._is_told:
+        """Raise the error of the application, once."""
+        if self._is_reported:
             return
-        self._is_told = True
+        self._is_reported = True
         try:
             self._task.result()
             if not self.is_complete:
-                raise RuntimeError("the application has returned before its answer was complete")
+                raise RuntimeError("the application returned before its response was complete")
         except Exception:
             if self._raises:
                 raise
@@ -170,5 +170,5 @@ class Exchange(httpx.AsyncByteStream):
             except asyncio.CancelledError:
                 self._task.cancel()
         if self._task.cancelled():
-            self._is_told = True
+            self._is_reported = True
         self._end()

@@ -1,4 +1,4 @@
-"""What an application says of its routes, as OpenAPI: for checks that know nothing else of it."""
+"""The routes of an application by its OpenAPI description, for checks."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,13 +16,13 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Operation:
-    """A route and a method.
+    """A method of a route.
 
     Attributes:
-        fields: what it takes, by name: in the "path", "query", "header" or, as JSON, the "body".
-        schemas: the schema of each.
-        has_body: whether it takes JSON.
-        is_open: whether it asks nobody who they are.
+        fields: the place of each field, by name: "path", "query", "header" or, in JSON, "body".
+        schemas: the schema of each field.
+        has_body: whether it accepts JSON.
+        is_public: whether it declares no security requirement.
     """
 
     method: str
@@ -30,13 +30,13 @@ class Operation:
     fields: dict[str, str]
     schemas: dict[str, Any]
     has_body: bool
-    is_open: bool
+    is_public: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def plausible(self, name: str) -> Any:
-        """A value that a field may well take, by its schema and its name."""
+    def example_value(self, name: str) -> Any:
+        """A valid value of a field, by its schema and its name."""
         schema = self.schemas[name]
         for option in schema.get("anyOf", []):
             schema = {**schema, **option}
@@ -57,13 +57,13 @@ class Operation:
 
 
 def operations(app: FastAPI) -> Iterator[Operation]:
-    """All of them, by path."""
+    """All operations of the application, by path."""
     description = app.openapi()
     for path, methods in description.get("paths", {}).items():
-        for method, said in methods.items():
+        for method, details in methods.items():
             if method in METHODS:
-                parameters = [_resolved(description, parameter) for parameter in said.get("parameters", [])]
-                content = _resolved(description, said.get("requestBody", {})).get("content", {})
+                parameters = [_resolved(description, parameter) for parameter in details.get("parameters", [])]
+                content = _resolved(description, details.get("requestBody", {})).get("content", {})
                 body = _resolved(description, content.get("application/json", {}).get("schema", {}))
                 properties = body.get("properties", {})
                 yield Operation(
@@ -73,7 +73,7 @@ def operations(app: FastAPI) -> Iterator[Operation]:
                     {p["name"]: p.get("schema", {}) for p in parameters}
                     | {name: _resolved(description, schema) for name, schema in properties.items()},
                     "application/json" in content,
-                    not said.get("security", description.get("security")),
+                    not details.get("security", description.get("security")),
                 )
 
 
@@ -89,8 +89,8 @@ def _resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, 
 
 
 @pytest.fixture
-def _caller(request: pytest.FixtureRequest) -> AsyncClient:
-    """The client that the project names for this, and whatever stands in for other services meanwhile."""
+def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
+    """The client of the setting `malformed_request_client`, with the fixtures of `malformed_request_fixtures`."""
     settings = settings_of(request.config)
     for name in settings.malformed_request_fixtures:
         _found(request, name)
@@ -99,6 +99,6 @@ def _caller(request: pytest.FixtureRequest) -> AsyncClient:
 
 
 def _found(request: pytest.FixtureRequest, name: str) -> Any:
-    # It is the owner's, who may have taken it away.
+    # The project may have removed the fixture.
     with suppress(pytest.FixtureLookupError):
         return request.getfixturevalue(name)

@@ -1,9 +1,9 @@
-"""How a test's client reaches the application: in this process, and with answers that arrive as they are sent.
+"""A transport of httpx to an application in this process, with support for streaming.
 
-`client.get()` returns when the application is done with the request, background tasks included. `client.stream()`
-yields as soon as the answer begins, and each chunk when the application sends it; leaving its block tells the
-application that the client has gone. httpx's own ASGITransport waits for the last chunk first, and for ever if there is
-none (https://github.com/encode/httpx/issues/2186).
+`client.get()` returns when the application has finished the request, including background tasks. `client.stream()`
+yields when the response starts, and each chunk when it is sent; leaving its block disconnects the client. httpx's own
+ASGITransport waits for the last chunk before it returns, so an endless stream blocks it
+(https://github.com/encode/httpx/issues/2186).
 """
 
 import httpx
@@ -20,7 +20,7 @@ class ASGITransport(httpx.ASGITransport):
         """Called by httpx for each request."""
         scope = {
             "type": "http",
-            # The version that uvicorn says: a streaming response then listens for the client's end.
+            # The version of uvicorn: with it, a streaming response waits for the client's disconnect.
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "method": request.method,

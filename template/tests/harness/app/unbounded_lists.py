@@ -1,24 +1,24 @@
-"""Lists of the API that have no bound, by its own description: `app.openapi()`.
+"""List endpoints of the API without a limit, by its OpenAPI description.
 
-A list is what a GET answers with an array, or with an object that has an array of objects in it and no `id`: a page,
-and not one thing that has parts. It is bounded if the client can ask for no more than so many, by an integer parameter
-such as `limit` with a maximum; or if the array itself has one, or holds values of an enum.
+A list endpoint is a GET whose response is an array, or an object without `id` that contains an array of objects (a
+page). It is limited if it has an integer query parameter such as `limit` with a maximum, or if the array has `maxItems`
+or contains values of an enum.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Names of the parameter that says how many, without "_", "-" and brackets.
+# Names of the parameter for the page size, without "_", "-" and brackets.
 SIZES = {"limit", "size", "pagesize", "perpage", "pagelimit", "itemsperpage", "maxresults", "count", "first", "top"}
 SIZES |= {"take", "max", "num", "rows", "maxitems", "resultsperpage"}
-# A maximum above that is none: 2**63 - 1 is what fits into a column.
-MOST = 10_000
+# A greater maximum is no limit: some APIs declare 2**63 - 1, the range of the column.
+MAX_ITEMS = 10_000
 
 Schema = Mapping[str, Any]
 
 
 def unbounded_lists(description: Schema) -> list[str]:
-    """The paths of lists without a bound, such as "/orders"."""
+    """The paths of list endpoints without a limit, e.g. "/orders"."""
     return [
         path
         for path, item in description.get("paths", {}).items()
@@ -50,7 +50,7 @@ def _has_list(schema: Schema, description: Schema) -> bool:
 
 def _is_bounded(array: Schema, description: Schema) -> bool:
     items = _alternatives(array.get("items", {}), description)
-    return array.get("maxItems", MOST + 1) <= MOST or all("enum" in item or "const" in item for item in items)
+    return array.get("maxItems", MAX_ITEMS + 1) <= MAX_ITEMS or all("enum" in item or "const" in item for item in items)
 
 
 def _is_array_of_objects(schema: Schema, description: Schema) -> bool:
@@ -69,14 +69,15 @@ def _is_size(parameter: Schema, description: Schema) -> bool:
         parameter.get("in") == "query"
         and name in SIZES
         and any(
-            schema.get("type") == "integer" and schema.get("maximum", schema.get("exclusiveMaximum", MOST + 1)) <= MOST
+            schema.get("type") == "integer"
+            and schema.get("maximum", schema.get("exclusiveMaximum", MAX_ITEMS + 1)) <= MAX_ITEMS
             for schema in _alternatives(parameter.get("schema", {}), description)
         )
     )
 
 
 def _alternatives(schema: Schema, description: Schema) -> list[Schema]:
-    """What a schema may be, references followed: `X | None` is X, or null."""
+    """The alternatives of a schema, with references resolved: `X | None` is X or null."""
     schema = _resolved(schema, description)
     parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
     return [alternative for part in parts for alternative in _alternatives(part, description)] or [schema]

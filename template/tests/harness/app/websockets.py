@@ -1,8 +1,8 @@
-"""WebSockets of the application, for `aconnect_ws("/ws", client)` of httpx-ws, which speaks to a stream of bytes.
+"""WebSockets of the application, for `aconnect_ws("/ws", client)` of httpx-ws, which uses a stream of bytes.
 
-This is the server's end of that stream. As with uvicorn, a connection that is refused is an answer of 403; one that the
-application leaves is closed with 1000, or with 1011 if it failed. The test gets what the application raised, at the end
-of the block.
+This is the server's end of the stream. As in uvicorn, a refused connection gets a 403 response; when the application
+returns, the connection is closed with code 1000, or with 1011 after an exception. The exception is raised in the test
+at the end of the block.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from .exchange import Exchange
 
 
 def scope_of(scope: dict[str, Any], request: httpx.Request) -> dict[str, Any]:
-    """The scope of a WebSocket, from that of the request which opens it."""
+    """The scope of a WebSocket, from the scope of its HTTP request."""
     offered = request.headers.get("sec-websocket-protocol", "")
     scope = {name: value for name, value in scope.items() if name != "method"}
     return scope | {
@@ -29,11 +29,11 @@ def scope_of(scope: dict[str, Any], request: httpx.Request) -> dict[str, Any]:
 
 
 class Socket(Exchange):
-    """A WebSocket, from the request that opens it to the end of the block."""
+    """A WebSocket, from its HTTP request to the end of the block."""
 
     def __init__(self, request: httpx.Request, raises: bool) -> None:
         super().__init__(request, raises)
-        # httpx-ws needs it, too. Not an import statement, which would be an error of mypy's where it is not installed.
+        # A dependency of httpx-ws. Not an import statement, which mypy would reject where it is not installed.
         self._events = import_module("wsproto.events")
         connection = import_module("wsproto.connection")
         self._connection = connection.Connection(connection.ConnectionType.SERVER)
@@ -53,7 +53,7 @@ class Socket(Exchange):
     async def send(self, message: Any) -> None:
         kind = message["type"]
         if self._has_gone or (self._is_closed and kind != "websocket.close"):
-            # Of uvicorn, too: for the application, it is a disconnect.
+            # As in uvicorn: Starlette turns it into a disconnect.
             raise OSError("the WebSocket is closed")
         if kind == "websocket.accept":
             self.status, self.headers = 101, list(message.get("headers") or [])
@@ -76,20 +76,20 @@ class Socket(Exchange):
             await super().send(message)
 
     def close(self, code: int, reason: str | None = None) -> None:
-        """Close it from the application's side, unless either side has done so."""
+        """Close the connection from the application's side, unless it is closed."""
         if not self._is_closed and not self._has_gone:
             self._is_closed = True
             self.put(self._connection.send(self._events.CloseConnection(code, reason)))
             self._inbox.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason or ""})
 
     def leave(self, code: int, reason: str | None = None) -> None:
-        """Close it from the client's side."""
+        """Close the connection from the client's side."""
         if not self._has_gone:
             self._has_gone = True
             self._inbox.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason or ""})
 
     async def read(self) -> bytes:
-        """Frames for the client; the last closes the connection."""
+        """The next frame for the client; the last frame closes the connection."""
         while (frame := self.take()) is None:
             if self._task.done():
                 failed = not self._task.cancelled() and self._task.exception() is not None
@@ -99,7 +99,7 @@ class Socket(Exchange):
         return frame
 
     def write(self, data: bytes) -> None:
-        """Frames of the client."""
+        """Handle frames of the client."""
         events = self._events
         self._connection.receive_data(data)
         for event in self._connection.events():
@@ -124,13 +124,13 @@ class Socket(Exchange):
         try:
             super()._end()
         except WebSocketDisconnect:
-            # What receiving raises, once the client has gone. A server takes no offence.
+            # `receive` raises it after the client's disconnect; servers ignore it.
             if not self._has_gone and not self._is_closed:
                 raise
 
 
 class Stream:
-    """What httpx calls a network stream, as far as httpx-ws uses it."""
+    """A network stream of httpx, with the methods that httpx-ws uses."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket

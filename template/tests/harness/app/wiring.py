@@ -1,6 +1,6 @@
-"""What the harness has to be told about the application: fixtures that `tests/conftest.py` overrides.
+"""Fixtures that `tests/conftest.py` must override: they connect the harness to the application.
 
-A wiring fixture that is missing fails the tests that need it, with the lines to write.
+If an override is missing, the tests that need it fail with the lines to write.
 """
 
 from typing import NoReturn
@@ -20,7 +20,7 @@ def metadata() -> MetaData:
 
 
 def _missing(name: str, lines: str) -> NoReturn:
-    pytest.fail(f"tests/conftest.py has to define the fixture `{name}`, for example:\n\n{lines}", pytrace=False)
+    pytest.fail(f"tests/conftest.py must define the fixture `{name}`, for example:\n\n{lines}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +31,11 @@ def app() -> object:
 
 @pytest.fixture(scope="session")
 def session_factory(application_engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Makes sessions of the application's engine, for code that is no route; a project may define its own."""
+    """Creates sessions on the application's engine, for code outside of routes; a project may override it."""
     return async_sessionmaker(application_engine, expire_on_commit=False)
 
 
 @pytest.fixture(scope="session")
 def metadata() -> object:
-    """What the models say the schema is."""
+    """The `MetaData` of the models."""
     _missing("metadata", METADATA)

@@ -87,13 +87,17 @@ async def test_openapi_contract(
     _schemathesis: str,
     app: FastAPI,
     _served: ServedApp,
-    _caller: AsyncClient,
+    _malformed_request_client: AsyncClient,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(app.openapi()))
-    headers = [f"--header={name}:{value}" for name, value in _caller.headers.items() if name not in DEFAULT_HEADERS]
+    headers = [
+        f"--header={name}:{value}"
+        for name, value in _malformed_request_client.headers.items()
+        if name not in DEFAULT_HEADERS
+    ]
 
     with _uncaptured(pytestconfig):
         process = await asyncio.create_subprocess_exec(

@@ -1,1 +1,1 @@
-"""Every connection of the process leads to the test's database, or is refused."""
+"""Every connection of the process goes to the test's database, or is refused."""

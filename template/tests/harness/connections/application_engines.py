@@ -1,4 +1,4 @@
-"""The application's engines for PostgreSQL: which there are, and their pools."""
+"""The application's engines for PostgreSQL, and their pools."""
 
 import functools
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 @dataclass
-class Made:
-    """An engine, and whether a test made it, or what is imported for tests."""
+class CreatedEngine:
+    """An engine, and whether a test (or a module of the tests) created it."""
 
     engine: "ref[Engine]"
     is_of_test: bool
@@ -21,58 +21,58 @@ class Made:
 
 @dataclass
 class Engines:
-    """Those of this process, but for the harness's own."""
+    """The engines of this process, except those of the harness."""
 
-    _made: list[Made] = field(default_factory=list)
+    _created: list[CreatedEngine] = field(default_factory=list)
     _connected: "WeakSet[Engine]" = field(default_factory=WeakSet)
     _of_harness: "WeakSet[Dialect]" = field(default_factory=WeakSet)
 
     def exempt(self, engine: AsyncEngine) -> None:
-        """Take one of the harness's own engines for none of these."""
+        """Mark an engine as one of the harness."""
         self._of_harness.add(engine.sync_engine.dialect)
 
     def is_of_harness(self, dialect: Dialect) -> bool:
-        """Whether a dialect is that of one of the harness's own."""
+        """Whether a dialect belongs to an engine of the harness."""
         return dialect in self._of_harness
 
-    def noting(self, init: Callable[..., None], is_of_test: Callable[[], bool]) -> Callable[..., None]:
-        """The constructor of SQLAlchemy's engines, which notes each, and whether a test makes it."""
+    def recording(self, init: Callable[..., None], is_of_test: Callable[[], bool]) -> Callable[..., None]:
+        """Wrap the constructor of SQLAlchemy's engines: record each engine, and whether a test creates it."""
 
         @functools.wraps(init)
-        def init_and_note(engine: Engine, *arguments: Any, **options: Any) -> None:
+        def init_and_record(engine: Engine, *arguments: Any, **options: Any) -> None:
             init(engine, *arguments, **options)
-            self._made.append(Made(ref(engine), is_of_test()))
+            self._created.append(CreatedEngine(ref(engine), is_of_test()))
 
-        return init_and_note
+        return init_and_record
 
     def engine_connect(self, connection: Connection) -> None:
-        """Listen to SQLAlchemy's event of that name: an engine may have been made before the harness was there."""
+        """Listener of SQLAlchemy's event: an engine may have been created before the harness was loaded."""
         self._connected.add(connection.engine)
 
     def first(self) -> Engine | None:
-        """The application's own: the first asynchronous one that it has made by itself, or else a test."""
+        """The first asynchronous engine that the application created; otherwise the first that a test created."""
         for is_of_test in (False, True):
-            for made in self._made:
+            for made in self._created:
                 engine = made.engine()
-                if engine is not None and made.is_of_test == is_of_test and self._is_wanted(engine):
+                if engine is not None and made.is_of_test == is_of_test and self._is_candidate(engine):
                     return engine
-        return next((engine for engine in self._connected if self._is_wanted(engine)), None)
+        return next((engine for engine in self._connected if self._is_candidate(engine)), None)
 
-    def new_pools(self) -> list[tuple[Pool, bool]]:
-        """Let these engines connect anew.
+    def replace_pools(self) -> list[tuple[Pool, bool]]:
+        """Give each engine a new pool.
 
         Returns:
-            The pools that they had, and whether each is asynchronous; their idle connections are still open.
+            The old pools, and whether each is asynchronous; their idle connections are still open.
         """
-        made = [engine for made in self._made if (engine := made.engine()) is not None]
-        engines = [engine for engine in {*made, *self._connected} if self._is_any(engine)]
+        made = [engine for made in self._created if (engine := made.engine()) is not None]
+        engines = [engine for engine in {*made, *self._connected} if self._is_postgresql(engine)]
         pools = {engine.pool: engine.dialect.is_async for engine in engines}
         for engine in engines:
             engine.dispose(close=False)
         return list(pools.items())
 
-    def _is_any(self, engine: Engine) -> bool:
+    def _is_postgresql(self, engine: Engine) -> bool:
         return engine.dialect.name == "postgresql" and engine.dialect not in self._of_harness
 
-    def _is_wanted(self, engine: Engine) -> bool:
-        return self._is_any(engine) and engine.dialect.is_async
+    def _is_candidate(self, engine: Engine) -> bool:
+        return self._is_postgresql(engine) and engine.dialect.is_async

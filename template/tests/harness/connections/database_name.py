@@ -1,7 +1,7 @@
-"""The last look at a new connection of an engine: the server is asked for the name of its database.
+"""Checks the database of each new connection of an engine, by a query.
 
-By then `redirect` and `drivers` have sent it where it belongs. Some they cannot see: a `creator=` that has kept a
-driver's `connect` from before the harness listened, or a driver that they do not know.
+`redirect` and `drivers` redirect connections before. They miss a `creator=` that holds a reference to a driver's
+original `connect`, and drivers that they do not know.
 """
 
 from typing import Any, Protocol
@@ -13,34 +13,34 @@ DRIVERS = {"asyncpg", "psycopg", "psycopg2", "pg8000"}
 
 
 class WrongDatabaseError(Exception):
-    """An engine has connected to another database than the test's."""
+    """An engine connected to a database other than the test's."""
 
 
-class Current(Protocol):
-    """What knows where connections belong."""
+class CurrentDatabase(Protocol):
+    """Knows the database of the test."""
 
     def is_current(self, name: str) -> bool: ...
 
     def place(self) -> str: ...
 
 
-class Backstop:
-    """Looks at the connections that a pool of SQLAlchemy's gets, but for those that were sent by the harness."""
+class DatabaseCheck:
+    """Checks new connections of SQLAlchemy's pools, except those that the harness redirected."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: CurrentDatabase) -> None:
         self._current = current
         self._sent: WeakSet[Any] = WeakSet()
 
-    def pass_over(self, connection: Any) -> None:
-        """Take a driver's connection for right."""
+    def skip(self, connection: Any) -> None:
+        """Do not check this connection of a driver."""
         self._sent.add(connection)
 
     def connect(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        """Listen to the event of that name; raises `WrongDatabaseError`."""
+        """Listener of SQLAlchemy's event; raises `WrongDatabaseError`."""
         of_driver = record.driver_connection
-        # What has a `member` is on the connection that a savepoint test shares.
+        # A connection with the attribute `logical` is a proxy on the shared connection of a savepoint test.
         if (
-            hasattr(of_driver, "member")
+            hasattr(of_driver, "logical")
             or of_driver in self._sent
             or not DRIVERS & {base.__module__.partition(".")[0] for base in type(of_driver).mro()}
         ):
@@ -53,7 +53,7 @@ class Backstop:
         if not self._current.is_current(name):
             connection.close()
             raise WrongDatabaseError(
-                f'an engine has connected to database "{name}"{self._current.place()}, which is not the test\'s. Its '
-                "`creator=` or `async_creator=` asks a driver that the harness cannot send elsewhere. Make the engine "
-                "with a URL; what a connection needs beside it, a `do_connect` listener can set."
+                f'An engine connected to database "{name}"{self._current.place()}, which is not the test database. '
+                "The harness cannot redirect the function that its `creator=` or `async_creator=` calls. Create the "
+                "engine from a URL, and set other connection arguments in a `do_connect` listener."
             )

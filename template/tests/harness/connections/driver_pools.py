@@ -1,7 +1,7 @@
-"""The drivers' own pools: one that the lifespan has filled holds connections to a database of before.
+"""The drivers' own pools: a pool that the lifespan filled holds connections to an earlier database.
 
-What they hand out in a test is to the test's database. A connection that is not is closed, and another one taken, which
-`drivers` sends where it belongs.
+In a test, these pools return connections to the test's database only. Other connections are closed and replaced by new
+connections, which `drivers` redirects.
 """
 
 import functools
@@ -12,23 +12,23 @@ from typing import Any, Protocol
 
 
 class Policy(Protocol):
-    """What knows where connections belong."""
+    """Knows the database of the test, and whether direct connections are refused."""
 
-    def refuse_by_hand(self, driver: str) -> None: ...
+    def refuse_direct(self, driver: str) -> None: ...
 
     def is_current(self, name: str) -> bool: ...
 
 
-# More than a pool holds: each of them may be of before.
-MOST = 1000
-NONE = "none of the pool's connections is to the test's database"
+# More connections than a pool holds: all of them may lead to an earlier database.
+MAX_ATTEMPTS = 1000
+NO_CURRENT_CONNECTION = "The pool has no connection to the test's database"
 
-# Sets an attribute until the harness listens no more.
+# Sets an attribute until the harness stops listening.
 Replace = Callable[[Any, str, Any], None]
 
 
 def apply(replace: Replace, policy: Policy) -> None:
-    """Let `policy` decide what the pools of the drivers that are installed hand out."""
+    """Let `policy` decide which connections the pools of installed drivers return."""
     with suppress(ImportError):
         pool = import_module("asyncpg.pool").Pool
         replace(pool, "_acquire", _of_asyncpg(pool._acquire, policy))
@@ -47,7 +47,7 @@ def apply(replace: Replace, policy: Policy) -> None:
 def _of_asyncpg(acquire: Callable[..., Any], policy: Policy) -> Callable[..., Any]:
     @functools.wraps(acquire)
     async def of_test(self: Any, *arguments: Any, **options: Any) -> Any:
-        policy.refuse_by_hand("asyncpg")
+        policy.refuse_direct("asyncpg")
         connection = await acquire(self, *arguments, **options)
         if not await _is_current(connection):
             await self.expire_connections()
@@ -56,11 +56,11 @@ def _of_asyncpg(acquire: Callable[..., Any], policy: Policy) -> Callable[..., An
         return connection
 
     async def _is_current(connection: Any) -> bool:
-        # The server knows; asyncpg tells nobody.
+        # asyncpg has no attribute for the name of the database.
         try:
             return policy.is_current(await connection.fetchval("SELECT current_database()"))
         except import_module("asyncpg").PostgresConnectionError:
-            # Its database was dropped.
+            # The database was dropped.
             return False
 
     return of_test
@@ -69,14 +69,14 @@ def _of_asyncpg(acquire: Callable[..., Any], policy: Policy) -> Callable[..., An
 def _waiting(getconn: Callable[..., Any], policy: Policy) -> Callable[..., Any]:
     @functools.wraps(getconn)
     def of_test(self: Any, *arguments: Any, **options: Any) -> Any:
-        policy.refuse_by_hand("psycopg")
-        for _ in range(MOST):
+        policy.refuse_direct("psycopg")
+        for _ in range(MAX_ATTEMPTS):
             connection = getconn(self, *arguments, **options)
             if policy.is_current(connection.info.dbname):
                 return connection
             connection.close()
             self.putconn(connection)
-        raise RuntimeError(NONE)
+        raise RuntimeError(NO_CURRENT_CONNECTION)
 
     return of_test
 
@@ -84,13 +84,13 @@ def _waiting(getconn: Callable[..., Any], policy: Policy) -> Callable[..., Any]:
 def _awaiting(getconn: Callable[..., Any], policy: Policy) -> Callable[..., Any]:
     @functools.wraps(getconn)
     async def of_test(self: Any, *arguments: Any, **options: Any) -> Any:
-        policy.refuse_by_hand("psycopg")
-        for _ in range(MOST):
+        policy.refuse_direct("psycopg")
+        for _ in range(MAX_ATTEMPTS):
             connection = await getconn(self, *arguments, **options)
             if policy.is_current(connection.info.dbname):
                 return connection
             await connection.close()
             await self.putconn(connection)
-        raise RuntimeError(NONE)
+        raise RuntimeError(NO_CURRENT_CONNECTION)
 
     return of_test

@@ -1,21 +1,21 @@
-"""The one redirection of this process, which listens before there is a run, and to the end of it."""
+"""The redirection of this process: it listens from the import of `tests` to the end of the run."""
 
 import pytest
 
 from .redirect import Redirect
 
-OF_PROCESS = Redirect()
+PROCESS_REDIRECT = Redirect()
 REDIRECT = pytest.StashKey[Redirect]()
 
 
 def configure(config: pytest.Config) -> None:
-    config.stash[REDIRECT] = OF_PROCESS
-    OF_PROCESS.root = config.rootpath
-    OF_PROCESS.listen()
-    config.add_cleanup(OF_PROCESS.stop)
+    config.stash[REDIRECT] = PROCESS_REDIRECT
+    PROCESS_REDIRECT.root = config.rootpath
+    PROCESS_REDIRECT.listen()
+    config.add_cleanup(PROCESS_REDIRECT.stop)
 
 
 @pytest.fixture(scope="session")
 def _redirect() -> Redirect:
-    """Where the process's connections go."""
-    return OF_PROCESS
+    """Redirects the connections of this process."""
+    return PROCESS_REDIRECT

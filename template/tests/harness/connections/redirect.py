@@ -1,10 +1,10 @@
-"""No other database: every connection of the test process to a PostgreSQL goes to the test's own database.
+"""Redirects every PostgreSQL connection of the test process to the test's database.
 
-An application opens connections in more places than its `get_db`: a lifespan, a health check, a script with an
-engine of its own and whatever URL a `.env` file names. A `do_connect` listener on the class `Engine` sees those of
-SQLAlchemy's engines, made before it or after; `drivers` sees `creator=` and what is asked of a driver by hand. The
-driver and its options are kept, the address is replaced, and without a database the connection is refused. In a
-savepoint test, engines get the connection that they share, and what cannot share it is refused.
+An application connects in more places than `get_db`: in its lifespan, in a health check, in a script that reads a URL
+from a `.env` file. A `do_connect` listener on the class `Engine` covers all of SQLAlchemy's engines, including those
+that exist already; `drivers` covers `creator=` and direct connections. The driver and its options are kept, and the
+address is replaced. Without a test database, a connection is refused. In a savepoint test, engines get the shared
+connection; an engine that cannot share it is refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,31 +24,31 @@ from ..transaction.shared_connection import SharedConnection
 from ..transaction.transactions import Transactions
 from . import driver_pools
 from .application_engines import Engines
-from .database_name import Backstop
-from .drivers import ADDRESS, ASKED_BY, HARNESS, Connect, Patches, address, options_of, pool_that_asks
+from .database_name import DatabaseCheck
+from .drivers import ADDRESS, HARNESS, REQUESTED_BY, Connect, Patches, address, options_of, requesting_pool
 from .session_settings import with_settings
-from .sharing import proxied, why_not
+from .sharing import proxy_creator, sharing_error
 
 
 class NoTestDatabaseError(Exception):
-    """A connection was asked for where no test database is in use."""
+    """A connection was requested while no test database is in use."""
 
 
 class Redirect:
-    """Where connections of this process go: the database of the test that runs, or nowhere.
+    """Redirects connections of this process to the database of the current test, or refuses them.
 
     Attributes:
-        raw_refusal: why a connection by hand would be wrong now; None if it goes to the test's database.
+        direct_refusal: why direct connections are refused; None if they go to the test's database.
         other: what to raise for an engine that cannot share the connection of a savepoint test; None lets it pass.
-        is_shared: whether engines share a connection, and do not have their own.
-        has_connected_apart: whether the lifespan, while it started, had connections that it did not share.
+        is_shared: whether engines share one connection.
+        has_separate_connection: whether the lifespan opened connections during startup that are not shared.
         root: the project's folder.
     """
 
     def __init__(self) -> None:
-        self.raw_refusal: str | None = None
-        self.other: Callable[[str], Exception | None] = IsolationError
-        self.is_shared = self.has_connected_apart = False
+        self.direct_refusal: str | None = None
+        self.engine_refusal: Callable[[str], Exception | None] = IsolationError
+        self.is_shared = self.has_separate_connection = False
         self.root = FOLDER.parents[1]
         self.refusals = Refusals()
         self.shared = SharedConnection(Transactions(refusals=self.refusals))
@@ -56,28 +56,28 @@ class Redirect:
         self.events = EngineEvents(lambda: place_of_call(self.root))
         self._database: URL | None = None
         self._patches = Patches()
-        self._backstop = Backstop(self)
+        self._database_check = DatabaseCheck(self)
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = [
             (Engine, "do_connect", self.do_connect),
             (Engine, "engine_connect", self.engines.engine_connect),
-            (Pool, "connect", self._backstop.connect),
+            (Pool, "connect", self._database_check.connect),
             *self.events.listeners(),
         ]
         self._is_listening = False
 
     def listen(self) -> None:
-        """Hear of all connections from now on."""
+        """Redirect all connections from now on."""
         if not self._is_listening:
             self._is_listening = True
             for target, name, function in self._listeners:
                 event.listen(target, name, function)
             self._patches.apply(self)
             driver_pools.apply(self._patches.replace, self)
-            # No event says that an engine was made.
-            self._patches.replace(Engine, "__init__", self.engines.noting(Engine.__init__, self._is_made_by_test))
+            # SQLAlchemy has no event for the creation of an engine.
+            self._patches.replace(Engine, "__init__", self.engines.recording(Engine.__init__, self._is_made_by_test))
 
     def stop(self) -> None:
-        """Hear of none any more."""
+        """Redirect no more connections."""
         if self._is_listening:
             self._is_listening = False
             self._patches.undo()
@@ -86,7 +86,7 @@ class Redirect:
 
     @contextmanager
     def to(self, database: URL, *, is_shared: bool = False) -> Iterator[None]:
-        """Send every connection to `database` until the block ends; then to where they went before."""
+        """Redirect every connection to `database` in the block; restore the database before."""
         before = self._database, self.is_shared
         self._database, self.is_shared = database, is_shared
         try:
@@ -96,74 +96,76 @@ class Redirect:
 
     @contextmanager
     def refusing(self, refusal: str | None) -> Iterator[None]:
-        """Refuse connections by hand until the block ends, or let them through; then as before."""
-        before, self.raw_refusal = self.raw_refusal, refusal
+        """Refuse direct connections in the block, or with None redirect them; restore the state before."""
+        before, self.direct_refusal = self.direct_refusal, refusal
         try:
             yield
         finally:
-            self.raw_refusal = before
+            self.direct_refusal = before
 
     def do_connect(self, dialect: Dialect, record: object, args: list[Any], options: dict[str, Any]) -> None:
-        """Listen to SQLAlchemy's event of that name; databases other than PostgreSQL are left alone."""
+        """Listener of SQLAlchemy's event; databases other than PostgreSQL are ignored."""
         if dialect.name != "postgresql":
             return
         is_patched = dialect.driver in self._patches.drivers
         if self.engines.is_of_harness(dialect):
-            options |= {ASKED_BY: HARNESS} if is_patched else {}
+            options |= {REQUESTED_BY: HARNESS} if is_patched else {}
             return
-        given = dict(options.get(ASKED_BY, options))
+        given = dict(options.get(REQUESTED_BY, options))
         options.clear()
-        options |= {**given, ASKED_BY: given} if is_patched else given
-        self.shared.isolate_if_demanded()
+        options |= {**given, REQUESTED_BY: given} if is_patched else given
+        self.shared.isolate_if_needed()
         own_args, own_options = address(self.database(), dialect.driver)
         args[:] = own_args
         for name in ADDRESS & options.keys():
             del options[name]
         options |= with_settings(dialect.driver, options, self._is_read_only) | own_options
-        if self._is_to_be_shared(dialect.driver, is_async=dialect.is_async):
+        if self._must_share(dialect.driver, is_async=dialect.is_async):
             creator = options.pop("async_creator_fn", None)
-            options["async_creator_fn"] = proxied(dialect.driver, self.shared, creator)
+            options["async_creator_fn"] = proxy_creator(dialect.driver, self.shared, creator)
 
-    def ask(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Decide about a connection that a driver is asked for, as `drivers.Policy` says."""
-        asked_by = options.pop(ASKED_BY, None)
-        if asked_by == HARNESS:
+    def intercept(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Redirect or refuse a connection that is requested from a driver; see `drivers.Policy`."""
+        requested_by = options.pop(REQUESTED_BY, None)
+        if requested_by == HARNESS:
             return connect(*arguments, **options)
-        pool = "sqlalchemy" if asked_by is not None else pool_that_asks()
+        pool = "sqlalchemy" if requested_by is not None else requesting_pool()
         if pool is None:
-            self.refuse_by_hand(driver)
-        self.shared.isolate_if_demanded()
+            self.refuse_direct(driver)
+        self.shared.isolate_if_needed()
         own_arguments, own_options = address(self.database(), driver)
         options = with_settings(driver, options_of(driver, arguments, options), self._is_read_only) | own_options
-        # By `creator=`: `do_connect` does not hear of it.
-        is_creator = pool == "sqlalchemy" and asked_by is None
-        if is_creator and self._is_to_be_shared(driver, is_async=iscoroutinefunction(connect)):
-            return proxied(driver, self.shared, connect)(*own_arguments, **options)
-        self.has_connected_apart |= self.shared.transactions.mode == "seeding"
+        # With `creator=`, the event `do_connect` is not called.
+        is_creator = pool == "sqlalchemy" and requested_by is None
+        if is_creator and self._must_share(driver, is_async=iscoroutinefunction(connect)):
+            return proxy_creator(driver, self.shared, connect)(*own_arguments, **options)
+        self.has_separate_connection |= self.shared.transactions.mode == "seeding"
         return connect(*own_arguments, **options)
 
-    def see(self, connection: Any) -> None:
-        """Hear of the connection that came of it."""
-        self._backstop.pass_over(connection)
+    def opened(self, connection: Any) -> None:
+        """Called with the new connection of a driver."""
+        self._database_check.skip(connection)
 
-    def refuse_by_hand(self, driver: str) -> None:
-        """Raise if nobody but SQLAlchemy may have a connection now."""
-        if self.raw_refusal is not None:
-            raise IsolationError(f"{driver} was asked for a connection by hand{self.place()}. {self.raw_refusal}")
+    def refuse_direct(self, driver: str) -> None:
+        """Raise if direct connections are refused."""
+        if self.direct_refusal is not None:
+            raise IsolationError(
+                f"A connection was requested directly from {driver}{self.place()}. {self.direct_refusal}"
+            )
         self.database()
 
     def database(self) -> URL:
-        """The database of the test that runs; raises `NoTestDatabaseError` without one."""
+        """The database of the current test; raises `NoTestDatabaseError` if there is none."""
         if self._database is None:
             raise NoTestDatabaseError(NO_DATABASE.format(self.place()))
         return self._database
 
     def is_current(self, name: str) -> bool:
-        """Whether a database is the one where connections go."""
+        """Whether this is the name of the test's database."""
         return self._database is not None and self._database.database == name
 
     def place(self) -> str:
-        """Where in the project this was called from, in brackets after a space; "" if that is not known."""
+        """The calling place in the project, in parentheses after a space; "" if it is unknown."""
         place = place_of_call(self.root)
         return f" ({place})" if place else ""
 
@@ -173,16 +175,16 @@ class Redirect:
 
     @property
     def _is_read_only(self) -> bool:
-        # What a fixture of a wider scope writes would stay for all tests after it.
+        # Rows that a fixture with a wider scope writes would stay for all later tests.
         return self.is_shared and self.shared.transactions.mode == "outside"
 
-    def _is_to_be_shared(self, driver: str, *, is_async: bool) -> bool:
+    def _must_share(self, driver: str, *, is_async: bool) -> bool:
         if not self.is_shared:
             return False
-        if (why := why_not(driver, self.shared, is_async=is_async)) is None:
+        if (why := sharing_error(driver, self.shared, is_async=is_async)) is None:
             return True
         if self.shared.transactions.mode == "seeding":
-            self.has_connected_apart = True
-        elif (error := self.other(why)) is not None:
+            self.has_separate_connection = True
+        elif (error := self.engine_refusal(why)) is not None:
             raise error
         return False

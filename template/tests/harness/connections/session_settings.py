@@ -1,16 +1,16 @@
-"""What the harness asks of the server for connections of the application and of tests, beside the address."""
+"""Session settings that the harness adds to connections of the application and of tests."""
 
 from typing import Any
 
-# How long one waits for a lock: whoever holds it is in the same test. What the application says counts more.
+# The holder of a lock is in the same test, so a longer wait is in vain. The application's own setting overrides it.
 LOCK_TIMEOUT_MS = 10_000
 
 
 def with_settings(driver: str, options: dict[str, Any], is_read_only: bool) -> dict[str, Any]:
-    """The options of a connection, with settings of its session that the caller does not set.
+    """The options of a connection, with session settings that the caller has not set.
 
     Args:
-        is_read_only: whether nothing may be written.
+        is_read_only: whether transactions are read-only.
     """
     settings = {"lock_timeout": str(LOCK_TIMEOUT_MS)}
     if is_read_only:
@@ -18,7 +18,7 @@ def with_settings(driver: str, options: dict[str, Any], is_read_only: bool) -> d
     if driver == "asyncpg":
         return {**options, "server_settings": {**settings, **(options.get("server_settings") or {})}}
     if driver.startswith("psycopg"):
-        # libpq takes the last of several.
+        # libpq uses the last of several values.
         ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
         return {**options, "options": f"{ours} {options.get('options', '')}".strip()}
     return options

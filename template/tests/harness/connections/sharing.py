@@ -1,4 +1,4 @@
-"""Which engines can share the connection of a savepoint test, and what they get instead of one of their own."""
+"""Which engines can share the connection of a savepoint test, and the proxies that they get."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,38 +10,38 @@ from ..transaction.psycopg_proxy import psycopg_proxy
 from ..transaction.raw_connection import Driver
 from ..transaction.shared_connection import SharedConnection
 from . import starlette_testclient as testclient
-from .drivers import ASKED_BY, HARNESS
+from .drivers import HARNESS, REQUESTED_BY
 
 Creator = Callable[..., Awaitable[Any]]
 
 
-def why_not(driver: str, shared: SharedConnection, *, is_async: bool) -> str | None:
-    """Why an engine on this driver, which connects here and now, cannot share the connection; None if it can."""
+def sharing_error(driver: str, shared: SharedConnection, *, is_async: bool) -> str | None:
+    """Why the engine that connects now cannot share the connection; None if it can."""
     if (refusal := testclient.refusal()) is not None:
         return refusal
     if not is_async:
         return f"a synchronous engine ({driver}) connects in a savepoint test, and cannot share the test's connection."
     if driver not in ("asyncpg", "psycopg", "psycopg_async"):
-        return f"an engine on {driver} connects in a savepoint test, which can share asyncpg's and psycopg's."
+        return f"an engine on {driver} connects in a savepoint test; only asyncpg and psycopg can share its connection."
     if shared.loop is not asyncio.get_running_loop():
         return "an engine connects in another thread or event loop than the test's, and cannot share its connection."
     connection = shared.transactions.connection
     if connection is not None and shared.transactions.is_open and connection.driver != _name(driver):
-        return f"engines on {connection.driver} and on {_name(driver)} connect in one savepoint test."
+        return f"engines on {connection.driver} and {_name(driver)} cannot share the connection of a savepoint test."
     return None
 
 
-def proxied(driver: str, shared: SharedConnection, creator: Creator | None) -> Creator:
-    """What SQLAlchemy calls for a connection of the driver, instead of `creator` or the driver's own."""
+def proxy_creator(driver: str, shared: SharedConnection, creator: Creator | None) -> Creator:
+    """A creator for SQLAlchemy that returns a proxy on the shared connection."""
     name = _name(driver)
 
     async def create(*arguments: Any, **options: Any) -> Any:
         async def connect() -> Any:
-            asked = {**options, ASKED_BY: HARNESS} if creator is None else options
+            asked = {**options, REQUESTED_BY: HARNESS} if creator is None else options
             if name == "asyncpg":
                 return await (creator or import_module("asyncpg").connect)(*arguments, **asked)
             raw = await (creator or import_module("psycopg").AsyncConnection.connect)(*arguments, **asked)
-            # What begins and ends transactions are the statements of `SharedConnection`.
+            # `SharedConnection` sends the statements that begin and end transactions.
             await raw.set_autocommit(True)
             return raw
 

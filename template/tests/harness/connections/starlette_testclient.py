@@ -1,7 +1,7 @@
-"""Starlette's TestClient, which runs the application on an event loop of its own, in another thread.
+"""Detects Starlette's TestClient, which runs the application in another thread and event loop.
 
-A savepoint test has one connection, which belongs to the loop of the tests: the application would find none of the
-test's rows. With a database of its own, the test may use it.
+The connection of a savepoint test belongs to the event loop of the tests, so the application would not see the rows of
+the test. A test with a database of its own may use TestClient.
 """
 
 import sys
@@ -9,19 +9,18 @@ import threading
 from types import FrameType
 
 REFUSED = (
-    "TestClient runs the application on another event loop, in another thread, and the connection of a savepoint test "
-    "belongs to the loop of the tests. In an `async def` test, use `client`: `await client.get(…)`; for an answer that "
-    'is streamed, `async with client.stream("GET", …) as response:`; for a WebSocket, `async with aconnect_ws("/ws", '
-    "client) as socket:` of httpx-ws (uv add --group dev httpx-ws). With @pytest.mark.own_database, "
-    "TestClient works."
+    "TestClient runs the application in another thread and event loop; the connection of a savepoint test belongs to "
+    "the event loop of the tests. In an `async def` test, use `client`: `await client.get(…)`; for a streamed "
+    'response, `async with client.stream("GET", …) as response:`; for a WebSocket, `async with aconnect_ws("/ws", '
+    "client) as socket:` from httpx-ws (uv add --group dev httpx-ws). TestClient works with @pytest.mark.own_database."
 )
 
 
 def refusal() -> str | None:
-    """What to say of a connection that is asked for now, if it is for an application inside of a TestClient."""
+    """Why a connection is refused that the application requests inside of TestClient; None outside of TestClient."""
     if threading.current_thread() is threading.main_thread():
         return None
-    # Of all threads: the client waits in one, the application runs in a second, and its synchronous routes in a third.
+    # Check all threads: the client waits in one, the application runs in another, its synchronous routes in a third.
     return REFUSED if any(_is_of_testclient(frame) for frame in sys._current_frames().values()) else None
 
 

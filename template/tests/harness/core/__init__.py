@@ -1,1 +1,1 @@
-"""What every part of the harness may know: the run, its settings, the request that is handled, source lines."""
+"""Modules that all other folders may use: the run, its settings, the current request, source lines."""

@@ -1,7 +1,7 @@
-"""What Python itself says before it does something: https://docs.python.org/3/library/audit_events.html.
+"""Python's audit events, which announce an operation before it happens.
 
-It sees every socket and every sleep of the process, in all threads, whichever library asked. It does not see what C
-code does by itself: libpq, uvloop, another process.
+They cover every socket and every sleep of the process, in all threads and libraries. Not covered: libpq, uvloop, other
+processes. See https://docs.python.org/3/library/audit_events.html.
 """
 
 import sys
@@ -10,18 +10,18 @@ from typing import Any
 
 Listener = Callable[[str, tuple[Any, ...]], None]
 
-# By event. Whoever listens takes itself out again; a hook itself stays for as long as the process.
+# By event. Listeners can be removed; the audit hook itself cannot.
 LISTENERS: dict[str, Listener] = {}
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    # Called for every import and every file that is opened: one look, and no more.
+    # Called for every import and every opened file, so it must be fast.
     if event in LISTENERS:
         LISTENERS[event](event, arguments)
 
 
 def listen(listeners: dict[str, Listener]) -> None:
-    """Call these before what their events announce; what they raise stops it."""
+    """Call a listener before each operation that its event announces; an exception stops the operation."""
     global _is_installed
     if not _is_installed:
         sys.addaudithook(_hook)
@@ -30,7 +30,7 @@ def listen(listeners: dict[str, Listener]) -> None:
 
 
 def stop_listening(events: set[str]) -> None:
-    """Call nothing any more for these events."""
+    """Remove the listeners of these events."""
     for event in events:
         LISTENERS.pop(event, None)
 

@@ -1,4 +1,4 @@
-"""Names of version 0.3, which work until 0.5: each use is a line of the summary that says what to write now."""
+"""Names of version 0.3, which work until 0.5. The summary has a line for each use, with the new name."""
 
 import json
 from collections.abc import Collection
@@ -8,7 +8,7 @@ import pytest
 
 from .run import add_to_summary
 
-# Of pytest's own section: the old name, its type there, and the new name, under [tool.savepoint].
+# Settings in pytest's section: the old name, its type, and the new name under [tool.savepoint].
 SETTINGS = {
     "postgres_version": ("string", "postgres_version"),
     "guards_off": ("args", "disabled_guards"),
@@ -24,7 +24,7 @@ SETTINGS = {
     "allowed_hosts": ("args", "allowed_hosts"),
 }
 
-# On the command line.
+# Command-line options.
 OPTIONS = {
     "--rebuild-schema": "--create-db",
     "--keep-database": "--keep-failed-databases",
@@ -33,18 +33,18 @@ OPTIONS = {
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Let pytest know the old settings."""
+    """Register the old settings."""
     for name, (kind, new) in SETTINGS.items():
         parser.addini(name, f"deprecated: {new} under [tool.savepoint]", type=kind, default=None)  # type: ignore[arg-type]  # a Literal
 
 
 def warn(config: pytest.Config, old: str, new: str) -> None:
-    """Say once, in the summary, what to write in place of an old name."""
+    """Add a line to the summary, once for each old name: what to write instead."""
     add_to_summary(config, "deprecated", f"savepoint: {old} is deprecated and will be removed in 0.5. {new}")
 
 
 def warn_of_options(config: pytest.Config) -> None:
-    """Say so for each old option of the command line."""
+    """Warn of each old command-line option."""
     for argument in config.invocation_params.args:
         name, equals, value = str(argument).partition("=")
         if name in OPTIONS:
@@ -52,7 +52,7 @@ def warn_of_options(config: pytest.Config) -> None:
 
 
 def old_settings(config: pytest.Config, new: Collection[str]) -> dict[str, str | list[str]]:
-    """What the old settings say, by their new names; what pyproject.toml sets by its new name is left out."""
+    """The values of old settings, by new name; settings that pyproject.toml has under the new name are left out."""
     values: dict[str, str | list[str]] = {}
     for old, (_, key) in SETTINGS.items():
         value = config.getini(old)
@@ -61,7 +61,7 @@ def old_settings(config: pytest.Config, new: Collection[str]) -> dict[str, str |
         where = f"{old} in pytest's settings"
         is_override = any(text.startswith(f"{old}=") for text in config.getoption("override_ini") or ())
         if key in new and not is_override:
-            warn(config, where, f"{key} under [tool.savepoint] of pyproject.toml counts; delete the old line.")
+            warn(config, where, f"{key} under [tool.savepoint] of pyproject.toml overrides it; delete the old line.")
             continue
         values[key] = value
         text = value if isinstance(value, str) and value.isdecimal() else json.dumps(value, ensure_ascii=False)

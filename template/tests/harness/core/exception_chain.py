@@ -1,7 +1,7 @@
-"""An exception, and every exception that it came from or that stands inside it.
+"""An exception with its causes, its contexts and the members of an exception group.
 
-What a reader has to know is seldom the outermost: a task group, a `finally` that fails, a driver's error, which
-SQLAlchemy has made its own of.
+The outermost exception is seldom the informative one: it may come from a task group, from a `finally` block, or from
+SQLAlchemy, which wraps the driver's error.
 """
 
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from types import FrameType
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, then its causes, contexts and, if it is a group, parts; each once."""
+    """The exception, then its causes, contexts and group members; each once."""
     seen: set[int] = set()
-    to_see: list[BaseException | None] = [error]
-    while to_see:
-        found = to_see.pop(0)
+    pending: list[BaseException | None] = [error]
+    while pending:
+        found = pending.pop(0)
         if found is not None and id(found) not in seen:
             seen.add(id(found))
             yield found
-            to_see += [*getattr(found, "exceptions", ()), found.__cause__, found.__context__]
+            pending += [*getattr(found, "exceptions", ()), found.__cause__, found.__context__]
 
 
 def frames(error: BaseException) -> list[FrameType]:
-    """The frames that the exception went through, the innermost last."""
+    """The frames of the exception's traceback, the innermost last."""
     found, traceback = [], error.__traceback__
     while traceback is not None:
         found.append(traceback.tb_frame)

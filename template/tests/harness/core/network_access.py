@@ -1,4 +1,4 @@
-"""Which addresses the process may connect to while a test runs: those of `allowed_hosts`, and what the harness uses."""
+"""The addresses that the process may connect to during a test: `allowed_hosts`, and those that the harness needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import pytest
 
 
 class NetworkAccess:
-    """What a test may reach, and whether that is looked at.
+    """The allowed addresses, and whether connections are checked.
 
     Args:
         allowed: addresses, as `host` or `host:port`.
@@ -19,7 +19,7 @@ class NetworkAccess:
 
     @contextmanager
     def unchecked(self) -> Iterator[None]:
-        """For what the harness does by itself: start a server, and look its name up."""
+        """Turn the check off for connections of the harness itself: it starts a server and resolves its name."""
         before, self.is_checked = self.is_checked, False
         try:
             yield

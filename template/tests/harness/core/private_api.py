@@ -1,7 +1,7 @@
-"""The private parts of other libraries that the harness uses; each is looked for when a run starts.
+"""Private attributes of other libraries that the harness uses; checked at the start of a run.
 
-A library that no longer has one ends the run with its name and version. Otherwise a guard would see nothing, and no
-test would fail.
+If an installed version lacks one, the run stops with its name and version. Otherwise a guard would detect nothing, and
+no test would fail.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-# By module: attributes of the module, of its classes, and of what a class sets in `__init__`, or a function sets.
+# By module: attributes of the module, of its classes, and those that `__init__` or a function sets.
 USES: dict[str, tuple[str, ...]] = {
     "_pytest.fixtures": ("FixtureDef._scope", "FixtureRequest._fixture_defs", "get_scope_node"),
     "_pytest.outcomes": ("OutcomeException",),
@@ -31,7 +31,7 @@ USES: dict[str, tuple[str, ...]] = {
 
 
 def configure(config: pytest.Config) -> None:
-    """Raise `pytest.UsageError` if one is missing of a library that is imported."""
+    """Raise `pytest.UsageError` if an imported library lacks one of the attributes."""
     missing = [
         f"{module}.{path}, which {_distribution(module)} does not have"
         for module, paths in USES.items()
@@ -51,7 +51,7 @@ def _exists(owner: Any, path: str) -> bool:
     if found is None or not attribute:
         return found is not None
     function: Any = vars(found).get("__init__") if isinstance(found, type) else found
-    # A class that is written in C has no code.
+    # A class written in C has no code object.
     names = getattr(getattr(function, "__code__", None), "co_names", ())
     return hasattr(found, attribute) or attribute in names
 

@@ -1,4 +1,4 @@
-"""Words for whoever waits: on a terminal, a line that goes when it is done; in a log, only what can take minutes."""
+"""Progress messages: a line that disappears when the step is done, on a terminal only; in a log, only slow steps."""
 
 import os
 import sys
@@ -8,29 +8,29 @@ from typing import TextIO
 
 import pytest
 
-Say = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
-SAY = pytest.StashKey[Say]()
+SHOW_PROGRESS = pytest.StashKey[ShowProgress]()
 
-# As terminals have understood since the VT100: keep the place, come back to it, clear what is right of it.
-KEEP, BACK, CLEAR = "\0337", "\0338", "\033[K"
+# Control codes of the VT100: save the cursor, restore it, clear to the end of the line.
+SAVE, RESTORE, CLEAR = "\0337", "\0338", "\033[K"
 
 
 def announce(config: pytest.Config, text: str) -> None:
-    """Print a line that stays, whether or not anybody looks."""
+    """Print a line, also if the output is no terminal."""
     with _uncaptured(config):
         print(f"\n{text}", file=_stream(config), flush=True)
 
 
 @contextmanager
-def passing(config: pytest.Config) -> Iterator[Say]:
-    """Yields what shows a few words where the cursor is, in place of those before; with the block, they go.
+def showing_progress(config: pytest.Config) -> Iterator[ShowProgress]:
+    """Yield a function that shows a short text at the cursor, and replaces the text before; removed after the block.
 
-    With pytest-xdist nothing is shown: the controller's own line goes on meanwhile.
+    Nothing is shown in a worker of pytest-xdist: the controller writes its own line at the same time.
     """
-    if SAY in config.stash:
-        # A step of what somebody says already.
-        yield config.stash[SAY]
+    if SHOW_PROGRESS in config.stash:
+        # Nested: the outer block removes the text.
+        yield config.stash[SHOW_PROGRESS]
         return
     with _uncaptured(config):
         is_shown = sys.stdout.isatty() and not hasattr(config, "workerinput") and os.environ.get("TERM") != "dumb"
@@ -44,17 +44,17 @@ def passing(config: pytest.Config) -> Iterator[Say]:
             sys.stdout.write(text)
             sys.stdout.flush()
 
-    write(KEEP)
-    config.stash[SAY] = lambda text: write(f"{BACK}{CLEAR}{text}")
+    write(SAVE)
+    config.stash[SHOW_PROGRESS] = lambda text: write(f"{RESTORE}{CLEAR}{text}")
     try:
-        yield config.stash[SAY]
+        yield config.stash[SHOW_PROGRESS]
     finally:
-        write(f"{BACK}{CLEAR}")
-        del config.stash[SAY]
+        write(f"{RESTORE}{CLEAR}")
+        del config.stash[SHOW_PROGRESS]
 
 
 def _stream(config: pytest.Config) -> TextIO:
-    # A worker of pytest-xdist has no terminal of its own, but its errors go where the controller's do.
+    # The standard output of a pytest-xdist worker is a pipe; its standard error is the controller's.
     return sys.stderr if hasattr(config, "workerinput") else sys.stdout
 
 

@@ -1,7 +1,7 @@
-"""The run: which it is, which worker this is, how it is stopped, and what its summary says for all workers.
+"""The test run: its id, this worker's id, how to stop it, and the lines of the summary for all workers.
 
-A run that cannot go on (no server, a migration that fails, an application that does not start) ends at once, with one
-error and not with one per test.
+A run that cannot continue (no server, a failed migration, an application that does not start) stops at once, with one
+error instead of one error per test.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 RUN_ID = pytest.StashKey[str]()
 SESSION = pytest.StashKey[pytest.Session]()
 
-# Lines of the summary: which server, which is left out by `-q`; why the run was stopped; what is left of it; old names.
+# Kinds of summary lines: the server (not with `-q`), why the run was stopped, what it left behind, deprecated names.
 Kind = Literal["server", "stopped", "left", "deprecated"]
 LINES = pytest.StashKey[dict[Kind, list[str]]]()
 
@@ -27,7 +27,7 @@ def configure(config: pytest.Config) -> None:
         # Sent to the controller of pytest-xdist when this worker ends.
         config.workeroutput["savepoint"] = lines
     uid = worker_input(config).get("testrunuid", uuid.uuid4().hex)
-    # Hashed, since `--testrunuid` may be any word, and the names of databases have a form.
+    # Hashed: `--testrunuid` may be any text, and names of databases have a fixed format.
     config.stash[RUN_ID] = hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
@@ -36,41 +36,41 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def run_id(config: pytest.Config) -> str:
-    """8 hex characters, the same in all workers of a run."""
+    """8 hexadecimal digits, the same in all workers of a run."""
     return config.stash[RUN_ID]
 
 
 def worker_id(config: pytest.Config) -> str:
-    """Such as "gw0" of pytest-xdist; "main" without it."""
+    """The worker id of pytest-xdist, e.g. "gw0"; "main" without pytest-xdist."""
     return str(worker_input(config).get("workerid", "main"))
 
 
 def worker_input(config: pytest.Config) -> dict[str, Any]:
-    """What the controller of pytest-xdist has sent to this worker; {} without one."""
+    """The input that the controller of pytest-xdist sent to this worker; {} without pytest-xdist."""
     return getattr(config, "workerinput", {})
 
 
 def stop_run(config: pytest.Config, message: str) -> NoReturn:
-    """End the whole run, now, with this message as its one error. Say what happened and what to do."""
+    """Stop the run immediately, with this message as its only error: what happened and what to do."""
     end_run(config, message)
     pytest.exit(ABORTED, returncode=pytest.ExitCode.TESTS_FAILED)
 
 
 def end_run(config: pytest.Config, message: str) -> None:
-    """End the run with this message when the test that runs is over."""
+    """Stop the run with this message after the current test."""
     add_to_summary(config, "stopped", message)
     config.stash[SESSION].shouldfail = ABORTED
 
 
 def add_to_summary(config: pytest.Config, kind: Kind, *lines: str) -> None:
-    """Let the summary say this, once for all workers."""
+    """Add lines to the summary, each once for all workers."""
     added = config.stash[LINES][kind]
     added += [line for line in lines if line not in added]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take over the lines of a worker of pytest-xdist."""
+    """Add the lines of a worker of pytest-xdist."""
     for kind, lines in getattr(node, "workeroutput", {}).get("savepoint", {}).items():
         add_to_summary(node.config, kind, *lines)
 

@@ -1,8 +1,8 @@
 """Settings of the harness: `[tool.savepoint]` of pyproject.toml.
 
-For one run, `-o savepoint_slow_test_seconds=30` and the environment, `SAVEPOINT_SLOW_TEST_SECONDS=30`, override a
-setting, in this order; their values are TOML. pytest's own section has no key of the harness, since a pytest call that
-does not load `tests/` would end with "Unknown config option".
+For one run, `-o savepoint_slow_test_seconds=30` overrides the environment variable `SAVEPOINT_SLOW_TEST_SECONDS=30`,
+which overrides the setting; both values are TOML. The settings are not in pytest's section, since pytest would fail
+with "Unknown config option" in a run that does not load `tests/`.
 """
 
 import difflib
@@ -22,21 +22,21 @@ FILE, TABLE = "pyproject.toml", "[tool.savepoint]"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project may set.
+    """The settings of a project.
 
     Attributes:
-        postgres_version: PostgreSQL's major version in production; tests refuse another one.
-        disabled_guards: names of guards that no test wants.
-        public_routes: routes that anyone may call, as `GET /health`.
+        postgres_version: the major version of PostgreSQL in production; another version is an error.
+        disabled_guards: names of guards that are off in all tests.
+        public_routes: routes that need no signed-in user, e.g. `GET /health`.
         malformed_request_client: the fixture of the client that sends malformed requests.
-        malformed_request_fixtures: fixtures that mock external services meanwhile.
-        ignore_drift: what only migrations make, as the drift test names it, such as `trigger public.users.*`.
-        naive_datetime_columns: columns of timestamps without a time zone, as `table.column`.
-        unindexed_foreign_keys: foreign keys that need no index, by name.
+        malformed_request_fixtures: fixtures that mock external services during malformed requests.
+        ignore_drift: objects that exist in migrations only, as the drift test names them: `trigger public.users.*`.
+        naive_datetime_columns: columns that store timestamps without a time zone, as `table.column`.
+        unindexed_foreign_keys: names of foreign keys that need no index.
         unpaginated_routes: paths of lists that need no limit.
-        n_plus_one_threshold: how many times one request may not send the same SELECT.
-        slow_test_seconds: how long a test may take, its fixtures left out.
-        test_timeout_seconds: when a test is ended; 0 is never, and -1 the default: 60, or 6 times slow_test_seconds.
+        n_plus_one_threshold: the guard n_plus_one fires when a request sends the same SELECT this many times.
+        slow_test_seconds: the time that a test may take, without its fixtures.
+        test_timeout_seconds: the time after which a test is ended; 0: never; -1: 60 s, or 6 times slow_test_seconds.
         allowed_hosts: addresses that tests may connect to, as `host` or `host:port`.
     """
 
@@ -58,23 +58,23 @@ class Settings:
 SETTINGS = pytest.StashKey[Settings]()
 KEYS = {field.name: field.type for field in fields(Settings)}
 KINDS: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", tuple[str, ...]: "a list of strings"}
-LEAST = {"postgres_version": 1, "n_plus_one_threshold": 2, "slow_test_seconds": 0, "test_timeout_seconds": 0}
+MINIMUM = {"postgres_version": 1, "n_plus_one_threshold": 2, "slow_test_seconds": 0, "test_timeout_seconds": 0}
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Let `-o savepoint_<key>=<value>` through pytest's `--strict-config`."""
+    """Register `-o savepoint_<key>=<value>`, which pytest's `--strict-config` would refuse."""
     for key in KEYS:
         parser.addini(f"savepoint_{key}", f"overrides {key} of {TABLE} in {FILE}", default=None)
 
 
 def configure(config: pytest.Config) -> None:
-    """Read and check them; raises `pytest.UsageError` with a line that names the key and where it stands."""
+    """Read and check the settings; raises `pytest.UsageError` that names the key and its place."""
     values = {key: _checked(key, value, place) for key, value, place in _found(config)}
     config.stash[SETTINGS] = Settings(**values)
 
 
 def _found(config: pytest.Config) -> Iterator[tuple[str, Any, str]]:
-    """Key, value and place of each; a later one overrides."""
+    """Key, value and place of each setting; a later value overrides an earlier one."""
     table = _table(config)
     for key, value in table.items():
         yield key, value, f"{FILE}: {TABLE}"
@@ -119,8 +119,8 @@ def _checked(key: str, value: Any, place: str) -> Any:
     expected: Any = tuple if kind == tuple[str, ...] else kind
     if not isinstance(value, expected) or isinstance(value, bool):
         raise pytest.UsageError(f"{place}: {key} must be {KINDS[kind]}, not {value!r}")
-    if key in LEAST and not LEAST[key] <= value < math.inf:
-        raise pytest.UsageError(f"{place}: {key} must be at least {LEAST[key]}, not {value!r}")
+    if key in MINIMUM and not MINIMUM[key] <= value < math.inf:
+        raise pytest.UsageError(f"{place}: {key} must be at least {MINIMUM[key]}, not {value!r}")
     return value
 
 

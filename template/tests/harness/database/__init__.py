@@ -1,1 +1,1 @@
-"""From the migrations to the database of a test: server, template database, worker database, savepoint."""
+"""From the migrations to the database of a test: server, template database, worker databases, savepoints."""

@@ -1,7 +1,6 @@
-"""Rows for a test: what a factory builds, written through the test's own session.
+"""Rows for a test: built by a factory, and written in the session of the test.
 
-Building and writing are two steps, so that a factory knows nothing of sessions and its model's constructor is
-type-checked.
+Building and writing are separate steps: factories need no session, and the constructors of models are type-checked.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -20,26 +19,26 @@ UNIQUE_VIOLATION = "23505"
 
 
 class Create(Protocol):
-    """`user = await create(UserFactory, email="ada@example.com")`: a row that the application sees."""
+    """`user = await create(UserFactory, email="ada@example.com")`: a row that is visible to the application."""
 
     async def __call__(self, factory: "type[Factory[T]]", **attributes: Any) -> T: ...
 
 
 @pytest.fixture
 def create(db_session: AsyncSession) -> Create:
-    """Builds a row by a factory, with the attributes given, and writes it and the rows it refers to."""
+    """Builds a row with a factory and the given attributes, and writes it and the rows that it references."""
 
     async def create_row(factory: "type[Factory[T]]", **attributes: Any) -> T:
         row: T = factory.build(**attributes)
         db_session.add(row)
         try:
-            # In a savepoint test, a flush; with a database of its own the application sees only what is committed.
+            # With a database of its own, the application sees only committed rows.
             await db_session.commit()
         except IntegrityError as error:
             if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
                 error.add_note(
-                    f"create({factory.__name__}) has written a row like it before, in this test or in a migration. "
-                    "Let the factory make a value of its own for each row: Sequence(lambda number: ...)."
+                    f"create({factory.__name__}): a row with the same unique value exists already, from this test or "
+                    "from a migration. Generate a value for each row in the factory: Sequence(lambda number: ...)."
                 )
             raise
         return row

@@ -1,7 +1,7 @@
-"""Who holds the lock that a statement has waited for in vain: mostly the test itself.
+"""Adds the open transactions to the error of a statement that timed out while waiting for a lock.
 
-No connection of a test waits for a lock for longer than `LOCK_TIMEOUT_MS` of `redirect.py`, unless the application has
-a limit of its own. The server is asked at once who has a transaction open; the answer stands in the error's notes.
+A connection of a test waits at most `LOCK_TIMEOUT_MS` (`session_settings.py`) for a lock, unless the application sets
+its own limit. The server is queried immediately after the error. Usually the test itself holds the lock.
 """
 
 from functools import partial
@@ -14,10 +14,10 @@ from ..connections.process import REDIRECT
 from .server import USED
 from .statements import shortened
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html; NOWAIT has it too, and has not waited.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html; the same code as for NOWAIT, which does not wait.
 LOCK_NOT_AVAILABLE, TIMED_OUT = "55P03", "lock timeout"
 
-# One that has failed has let go of its locks.
+# An aborted transaction has released its locks.
 IN_TRANSACTION = """
     SELECT pid, state, query FROM pg_stat_activity
     WHERE datname = %s AND xact_start IS NOT NULL AND pid <> pg_backend_pid() AND state NOT LIKE '%%aborted%%'
@@ -25,8 +25,8 @@ IN_TRANSACTION = """
 """
 
 ADVICE = (
-    "Commit or roll back before something else waits for the lock, such as by `await db_session.commit()`. Where two "
-    "transactions are to meet, see `wait_for_lock_waiters`."
+    "Commit or roll back before another transaction waits for the lock, e.g. `await db_session.commit()`. For a test "
+    "of concurrent transactions, see `wait_for_lock_waiters`."
 )
 
 
@@ -41,14 +41,16 @@ def _explain(config: pytest.Config, context: ExceptionContext) -> None:
     is_lock = getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE and TIMED_OUT in str(error)
     if not is_lock or server is None or context.sqlalchemy_exception is None:
         return
-    lent = {_pid(record.driver_connection): checkout for record, checkout in config.stash[REDIRECT].events.lent.items()}
+    checkouts = {
+        _pid(record.driver_connection): checkout for record, checkout in config.stash[REDIRECT].events.checkouts.items()
+    }
     with server.connect() as connection:
         found = connection.execute(IN_TRANSACTION, (config.stash[REDIRECT].database().database,)).fetchall()
     lines = [
-        f"- {lent.get(pid, 'another connection')}, {state}; its last statement: {shortened(query)}"
+        f"- {checkouts.get(pid, 'another connection')}, {state}; last statement: {shortened(query)}"
         for pid, state, query in found
     ]
-    heading = "the statement has waited for a lock until it was cancelled. Transactions that are open meanwhile:"
+    heading = "The statement timed out while waiting for a lock. Open transactions:"
     context.sqlalchemy_exception.add_note("\n".join([heading, *lines, ADVICE]))
 
 

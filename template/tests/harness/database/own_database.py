@@ -1,9 +1,9 @@
-"""A database of its own for one test: cloned from the sealed template, dropped when the test has passed.
+"""A database of its own for one test: cloned from the template database, dropped when the test has passed.
 
-For what one transaction cannot show: real commits, several connections, `now()` that moves, LISTEN and NOTIFY,
-advisory locks, SERIALIZABLE. The lifespan is not run again: its pools are emptied before and after, and connect to
-the clone in between. The database of a test that failed is kept on a server that outlives the run, and elsewhere with
-`--keep-database`; the summary says how to connect. The next run sweeps it.
+For tests of what one transaction cannot show: real commits, several connections, different values of `now()`, LISTEN
+and NOTIFY, advisory locks, SERIALIZABLE. The lifespan is not run again: the pools are replaced before and after the
+test, and connect to the clone during the test. The database of a failed test is kept on a server that outlives the
+run, and on other servers with `--keep-failed-databases`; the summary says how to connect. The next run drops it.
 """
 
 import asyncio
@@ -15,24 +15,24 @@ from sqlalchemy.util import greenlet_spawn
 
 from ..connections.redirect import Redirect
 from ..postgres.server import Server
-from ..transaction.engine_events import Checkout, EngineEvents, is_apart, take_back
+from ..transaction.engine_events import Checkout, EngineEvents, invalidate, is_separate
 from ..transaction.shared_connection import LIMIT
 from .clones import Clones
 from .databases import WorkerDatabase, WorkerDatabases
 from .kept_databases import keeps_databases, report_kept_database
-from .savepoint import LEFT, TEST_URL
+from .savepoint import STILL_OPEN, TEST_URL
 
 KEPT_BY_LIFESPAN = (
-    "a task of the lifespan keeps {} to the database of a test that has ended, {} s later. Let it connect for each "
-    "thing that it does, and give the connection back."
+    "Timed out after {1} s: a task of the lifespan has not returned {0} to the pool since the test ended. Check out a "
+    "connection for each operation, and return it."
 )
 
 HAS_FAILED = pytest.StashKey[bool]()
 CLONES = pytest.StashKey[Clones]()
 
 
-def note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Keep in mind whether a phase of the test has failed."""
+def record_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Record whether a phase of the test has failed."""
     item.stash[HAS_FAILED] = item.stash.get(HAS_FAILED, False) or report.failed
 
 
@@ -40,7 +40,7 @@ def note_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
 def _clones(
     request: pytest.FixtureRequest, postgres_server: Server, _databases: WorkerDatabases, _seeded_database: str
 ) -> Iterator[Clones]:
-    """The databases that tests of this worker will have for their own."""
+    """The databases for the own_database tests of this worker."""
     wanted = sum(item.get_closest_marker("own_database") is not None for item in request.session.items)
     clones = Clones(postgres_server, _databases.source, _databases.next_name, wanted)
     request.config.stash[CLONES] = clones
@@ -55,7 +55,7 @@ def _own_database(
     _databases: WorkerDatabases,
     _clones: Clones,
 ) -> Iterator[WorkerDatabase]:
-    """A clone of the schema for one test, dropped when the test has passed."""
+    """A clone of the template database for one test, dropped when the test has passed."""
     name = _clones.take()
     try:
         yield WorkerDatabase(name, postgres_server.url(name))
@@ -75,45 +75,45 @@ async def _own_pools(
     _redirect: Redirect,
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[None]:
-    """Sends all connections of the process to the test's own database, and leaves none when that is dropped."""
+    """Redirects all connections of the process to the test's own database, and closes them before it is dropped."""
     events = _redirect.events
-    before = set(events.lent)
+    before = set(events.checkouts)
     request.node.stash[TEST_URL] = _own_database.url
-    _redirect.engines.new_pools()
-    _redirect.shared.begin("aside")
+    _redirect.engines.replace_pools()
+    _redirect.shared.begin("own_database")
     try:
         with _redirect.to(_own_database.url, is_shared=False):
             yield
     finally:
-        # At once: what the lifespan begins from now on gets a new pool, and waits for the next test.
-        pools = _redirect.engines.new_pools()
-        left = [checkout for record, checkout in events.lent.items() if record not in before]
+        # First: later statements of the lifespan get a new pool, and wait for the next test.
+        pools = _redirect.engines.replace_pools()
+        left = [checkout for record, checkout in events.checkouts.items() if record not in before]
         try:
             for checkout in left:
-                await take_back(checkout)
+                await invalidate(checkout)
         finally:
             wrong = await _redirect.shared.end()
-            kept = await _given_back(pools, events)
+            kept = await _wait_until_returned(pools, events)
             for pool, is_async in pools:
                 await close_idle(pool, is_async=is_async)
     if left:
-        pytest.fail(LEFT.format(" and ".join(map(str, left))), pytrace=False)
+        pytest.fail(STILL_OPEN.format(" and ".join(map(str, left))), pytrace=False)
     if wrong or kept:
         pytest.fail(wrong or KEPT_BY_LIFESPAN.format(" and ".join(map(str, kept)), LIMIT), pytrace=False)
 
 
-async def _given_back(pools: list[tuple[Pool, bool]], events: EngineEvents) -> list[Checkout]:
-    """Wait until tasks of the lifespan have given back their connections to the test's database; those they keep."""
+async def _wait_until_returned(pools: list[tuple[Pool, bool]], events: EngineEvents) -> list[Checkout]:
+    """Wait until tasks of the lifespan have returned connections to the test's database; returns the others."""
     deadline = asyncio.get_running_loop().time() + LIMIT
     while True:
-        kept = [checkout for record, checkout in events.lent_to_lifespan.items() if is_apart(record)]
-        # Not all is lent yet: one may be tried, or opened.
+        kept = [checkout for record, checkout in events.lifespan_checkouts.items() if is_separate(record)]
+        # A connection may be in use before its checkout, while it is opened or pinged.
         in_use = sum(pool.checkedout() for pool, _ in pools if isinstance(pool, QueuePool))
         if not (kept or in_use):
             return []
         if asyncio.get_running_loop().time() > deadline:
             for checkout in kept:
-                await take_back(checkout)
+                await invalidate(checkout)
             return kept
         await asyncio.sleep(0.001)
 
@@ -123,5 +123,5 @@ async def close_idle(pool: Pool, *, is_async: bool) -> None:
     try:
         await (greenlet_spawn(pool.dispose) if is_async else asyncio.to_thread(pool.dispose))
     except Exception:
-        # Of another event loop: nobody can close them any more, and the server will.
+        # The connections belong to a closed event loop; the server closes them.
         return

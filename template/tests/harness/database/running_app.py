@@ -1,6 +1,6 @@
-"""The application with its lifespan running, on the worker's database. What it writes while it starts is seed data.
+"""The application with a running lifespan, on the worker's database. Rows written during its startup are seed data.
 
-A lifespan that fails to start, or dies between two tests, ends the run with one error that names it.
+If the lifespan fails to start, or ends between two tests, the run stops with one error.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from ..app.lifespan import LifespanError, RunningApp
 from ..connections.process import REDIRECT
 from ..core.run import stop_run
 from .databases import WorkerDatabase
-from .seed_data import hand_on
+from .seed_data import copy_lifespan_rows
 from .template import DATABASES
 
 
@@ -20,26 +20,26 @@ from .template import DATABASES
 async def running_app(
     _connection_held: None, app: FastAPI, _worker_database: WorkerDatabase, request: pytest.FixtureRequest
 ) -> AsyncIterator[RunningApp]:
-    """The application with its lifespan running, connected to this worker's database."""
+    """The application with a running lifespan, connected to this worker's database."""
     config, redirect = request.config, request.config.stash[REDIRECT]
     running = RunningApp(app, config.rootpath)
     redirect.shared.begin("seeding")
     try:
-        # A test may ask for it in its middle, by `getfixturevalue`.
+        # A test may request the fixture in its body, by `getfixturevalue`.
         with redirect.refusing(None):
             await running.start()
         wrong = await redirect.shared.end()
-    except LifespanError as died:
-        stop_run(config, str(died))
+    except LifespanError as error:
+        stop_run(config, str(error))
     except BaseException:
-        # Ended while it started: what it has written is no seed data, and later tests would go on in its transaction.
-        redirect.shared.cut()
+        # Cancelled during startup: its rows are no seed data, and later tests must not continue its transaction.
+        redirect.shared.terminate()
         raise
     if wrong:
-        stop_run(config, f"the lifespan of the application '{app.title}' has started, but {wrong}.")
-    await hand_on(config, config.stash[DATABASES], _worker_database, redirect)
+        stop_run(config, f"The startup of the lifespan of the application '{app.title}': {wrong}")
+    await copy_lifespan_rows(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
-    # What it writes at its end is rolled back, as what a test writes.
+    # Rows that the shutdown writes are rolled back, as in a test.
     redirect.shared.begin("test")
     try:
         with redirect.refusing(None):

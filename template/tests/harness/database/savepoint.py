@@ -1,12 +1,11 @@
-"""A savepoint test: everything it does happens in one transaction, rolled back at the end. The default.
+"""A savepoint test: all statements of the test run in one transaction, which is rolled back at the end. The default.
 
-The application keeps its real `get_db`, its own sessions and its own engines: they connect, and get the connection that
-all of them share. `db_session` is another session, on the application's engine. A session shared by the test and the
-application would hide a forgotten commit or flush.
+The application keeps its own `get_db`, sessions and engines; the engines get the shared connection. `db_session` is a
+separate session on the application's engine. A session that the test and the application share would hide a missing
+commit or flush.
 
-Beside its own statements, a test sends BEGIN and ROLLBACK, since that is what keeps it apart; and between them
-SAVEPOINT and RELEASE for each transaction, which stand for its BEGIN and COMMIT. What a COMMIT looks at besides,
-deferred constraints, is looked at where there are any.
+In addition to its own statements, a test sends BEGIN and ROLLBACK, and SAVEPOINT and RELEASE for each transaction, in
+place of its BEGIN and COMMIT. Deferred constraints, which COMMIT checks, are checked before the RELEASE.
 """
 
 import asyncio
@@ -18,18 +17,17 @@ from sqlalchemy import URL
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
-from ..transaction.engine_events import Checkout, take_back
+from ..transaction.engine_events import Checkout, invalidate
 from ..transaction.refusals import ENDED
 from ..transaction.shared_connection import LIMIT
 from .databases import WorkerDatabase
 from .template import DATABASES
 
-# Where the connections of a test lead to.
+# The URL of the test's database.
 TEST_URL = pytest.StashKey[URL]()
 
-LEFT = (
-    "the test has ended, and {} is still open. Close the session, or await the task that uses it, before the test "
-    "returns."
+STILL_OPEN = (
+    "Still open when the test ended: {}. Close the session, or await the task that uses it, before the test returns."
 )
 
 
@@ -37,58 +35,58 @@ LEFT = (
 async def _connection_held(
     _event_loop_held: None, _worker_database: WorkerDatabase, _redirect: Redirect
 ) -> AsyncIterator[None]:
-    """Closes the shared connection before its loop ends, and before the database is dropped under it."""
+    """Closes the shared connection before its event loop ends, and before the database is dropped."""
     yield
     await _redirect.shared.close()
 
 
 @contextmanager
 def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]:
-    """A transaction for this test, on the connection that all engines share; begun by the first statement.
+    """A transaction for this test on the shared connection, begun by the first statement.
 
     Args:
-        closes: the connection at the end, since nothing else may close it before its loop ends.
+        closes: whether to close the connection at the end, since its event loop may end with the test.
     """
     redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
     request.node.stash[TEST_URL] = database.url
-    before = set(redirect.events.lent)
+    before = set(redirect.events.checkouts)
     redirect.shared.begin("test")
     loop, left, wrong = redirect.shared.loop, [], None
     try:
         yield
     finally:
         if loop is None:
-            # No async test has run yet, so that nothing can share a connection.
-            redirect.shared.cut()
+            # No async test has run yet, so no engine shares a connection.
+            redirect.shared.terminate()
         else:
-            left = [checkout for record, checkout in redirect.events.lent.items() if record not in before]
-            # Not in an async fixture, for which AnyIO would wake its runner twice.
+            left = [checkout for record, checkout in redirect.events.checkouts.items() if record not in before]
+            # Not in an async fixture: AnyIO would switch to its runner twice.
             wrong = loop.run_until_complete(_end(redirect, left, closes=closes))
         if wrong == ENDED:
             request.config.stash[DATABASES].renew(database.name)
     if redirect.refusals.messages:
         return
     if left:
-        pytest.fail(LEFT.format(" and ".join(map(str, left))), pytrace=False)
+        pytest.fail(STILL_OPEN.format(" and ".join(map(str, left))), pytrace=False)
     if wrong:
         pytest.fail(wrong, pytrace=False)
 
 
 async def _end(redirect: Redirect, left: list[Checkout], *, closes: bool) -> str | None:
-    """Take back what is left open, and roll back; returns what is wrong, if anything."""
+    """Close open connections, and roll back; returns an error message, or None."""
     try:
         for checkout in left:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LIMIT):
-                    await take_back(checkout)
+                    await invalidate(checkout)
     finally:
         try:
             wrong = await redirect.shared.end()
             transactions = redirect.shared.transactions
             if closes or left or wrong or transactions.has_ddl or transactions.is_lost:
-                # What is prepared, or held, is no more what it was.
+                # Prepared statements and cached plans may be invalid, or the connection is unusable.
                 await redirect.shared.close()
         finally:
             if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:
-                redirect.engines.new_pools()
+                redirect.engines.replace_pools()
     return wrong

@@ -1,7 +1,7 @@
-"""Rows that every test of a run begins with: written once by each worker, and cloned with the schema.
+"""Rows that every test starts with: written once by each worker, and cloned with the schema.
 
-A project that has such rows overrides the fixture `seed_data`. What the lifespan commits while it starts is there too:
-`running_app` hands it on. Both are in every test, with a database of its own or without.
+A project with such rows overrides the fixture `seed_data`. Rows that the lifespan commits during its startup are in
+every test, too. This holds for savepoint tests and for own_database tests.
 """
 
 import asyncio
@@ -22,50 +22,50 @@ from ..transaction.raw_connection import installed_driver
 from .databases import WorkerDatabase, WorkerDatabases
 from .own_database import CLONES, close_idle
 
-MADE = "SELECT xmin::text::bigint FROM pg_database WHERE datname = current_database()"
+DATABASE_XID = "SELECT xmin::text::bigint FROM pg_database WHERE datname = current_database()"
 TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-NEWER = "SELECT EXISTS (SELECT FROM {} WHERE xmin::text::bigint > %s)"
+HAS_NEWER_ROWS = "SELECT EXISTS (SELECT FROM {} WHERE xmin::text::bigint > %s)"
 
 SeedData = Callable[[AsyncSession], Awaitable[None]]
 
 
-async def hand_on(
+async def copy_lifespan_rows(
     config: pytest.Config, databases: WorkerDatabases, worker_database: WorkerDatabase, redirect: Redirect
 ) -> None:
-    """Let tests with a database of their own have what the lifespan has written to this worker's, if anything."""
+    """Clone the worker's database for own_database tests, if the lifespan has written rows to it."""
     has_written = redirect.shared.transactions.has_written
-    if not has_written and redirect.has_connected_apart:
+    if not has_written and redirect.has_separate_connection:
         has_written = _has_new_rows(databases.server, worker_database.name)
     if not has_written:
         return
-    # Nobody may be connected to what is copied.
+    # CREATE DATABASE fails while another session is connected to its template.
     await redirect.shared.close()
-    for pool, is_async in redirect.engines.new_pools():
+    for pool, is_async in redirect.engines.replace_pools():
         await close_idle(pool, is_async=is_async)
     try:
         databases.source = databases.clone(worker_database.name)
     except psycopg.errors.ObjectInUse:
         stop_run(
             config,
-            "the lifespan writes to the database while it starts, and keeps a connection of its own, so that its rows "
-            "cannot be copied for each test. Let fixture `seed_data` write them.",
+            "The lifespan writes rows during its startup and keeps a separate connection open, so its rows cannot be "
+            "copied for each test. Write these rows in the fixture `seed_data`.",
         )
     if (clones := config.stash.get(CLONES, None)) is not None:
         clones.use(databases.source)
 
 
 def _has_new_rows(server: Server, database: str) -> bool:
-    """Whether a table has rows that are younger than the database."""
+    """Whether a table has rows that are newer than the database."""
     with server.connect(database) as connection:
-        since = connection.execute(MADE).fetchone()
+        since = connection.execute(DATABASE_XID).fetchone()
         tables = connection.execute(TABLES).fetchall()
-        queries = [sql.SQL(NEWER).format(sql.Identifier(schema, name)) for schema, name in tables]
+        queries = [sql.SQL(HAS_NEWER_ROWS).format(sql.Identifier(schema, name)) for schema, name in tables]
         return any((connection.execute(query, since).fetchone() or (False,))[0] for query in queries)
 
 
 @pytest.fixture(scope="session")
 def seed_data() -> SeedData | None:
-    """What writes the rows that every test is to have: an async function that is given a session; None without any."""
+    """An async function that writes the rows of every test, with a session as its argument; None without such rows."""
     return None
 
 
@@ -78,7 +78,7 @@ def _seeded_database(
     _redirect: Redirect,
     seed_data: SeedData | None,
 ) -> str:
-    """The name of the database that tests get copies of: the schema, and the rows of `seed_data`."""
+    """The name of the database that is cloned for tests: the schema and the rows of `seed_data`."""
     if seed_data is None:
         _databases.source = _template_database
         return _template_database
@@ -92,7 +92,7 @@ def _seeded_database(
             await session.commit()
 
     try:
-        # In a thread, since the tests' own event loop may run here.
+        # In a thread, since the event loop of the tests may be running in this one.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, write()).result()
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..core.network_access import NETWORK_ACCESS
-from ..core.progress import announce, passing
+from ..core.progress import announce, showing_progress
 from ..core.run import add_to_summary, stop_run, worker_input
 from ..core.settings import settings_of
 from ..postgres import find
@@ -53,7 +53,7 @@ def _find(config: pytest.Config) -> Server:
         if failure := folder.read_json("failure.json"):
             raise NoServerError(failure["message"])
         try:
-            with passing(config) as say:
+            with showing_progress(config) as say:
                 starters = {
                     "local": partial(local.start, folder, schema=schema_of(config), say=say),
                     "docker": partial(docker.start, folder, announce=partial(announce, config)),

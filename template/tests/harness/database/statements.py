@@ -1,9 +1,9 @@
-"""How many statements a block sends: `with queries.at_most(3):` finds the query in a loop (N+1), which no result shows.
+"""Counts the statements of a block: `with queries.at_most(3):` finds a query in a loop (N+1), which no result shows.
 
-What SQLAlchemy sends while the block is open counts, whoever asked for it: the application, a task of a request, or the
-test itself; not what a task of the lifespan sends meanwhile. What begins and ends transactions and savepoints does not,
-so that a test counts the same with a database of its own. An `executemany` is one statement. SQLAlchemy is listened to
-only while a block is open.
+All statements that SQLAlchemy sends during the block count: those of the application, of tasks of a request and of the
+test. Statements of lifespan tasks do not count. Statements that control transactions and savepoints do not count, so
+the number is the same in an own_database test. An `executemany` is one statement. The listener is active only during a
+block.
 """
 
 import re
@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from ..core.source_lines import place_of_call
-from ..transaction.members import OF_LIFESPAN
+from ..transaction.logical_connection import IN_LIFESPAN
 
 CONTROL = re.compile(r"\s*(BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|SET (CONSTRAINTS|TRANSACTION))\b", re.I)
 
-# A bound parameter in the words of asyncpg ($1::BIGINT), psycopg (%(id_1)s::BIGINT) and psycopg2 (%(id_1)s).
+# A bound parameter in the syntax of asyncpg ($1::BIGINT), psycopg (%(id_1)s::BIGINT) and psycopg2 (%(id_1)s).
 PARAMETER = r"(?:\$\d+|%\(\w+\)s|%s)(?:::[\w ]+(?:\([\d, ]+\))?)?"
 IN_LIST = re.compile(rf"\bIN \({PARAMETER}(?:, {PARAMETER})*\)")
 COLUMNS = re.compile(r"^SELECT (?:(?! FROM ).){50,} FROM ")
@@ -29,16 +29,16 @@ LONGEST = 300
 
 
 def controls_transaction(sql: str) -> bool:
-    """Whether a statement begins or ends a transaction or a savepoint, or says how it does."""
+    """Whether a statement begins, ends or configures a transaction or a savepoint."""
     return CONTROL.match(sql) is not None
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One that was sent: its SQL, on one line, and where in the project it came from, such as
+    """A statement that was sent: its SQL on one line, and its place in the project, e.g.
     "src/shop/users.py:31, in list_users".
 
-    Not its parameters: they would stand in the message of a test that fails, and may be secrets.
+    Parameters are left out: they would be in the message of a failed test, and may be secrets.
     """
 
     sql: str
@@ -46,7 +46,7 @@ class Statement:
 
 
 class Queries:
-    """Counts and shows the statements of a block; blocks may nest, and each counts for itself.
+    """Counts and shows the statements of a block; blocks may be nested, and each block counts separately.
 
     Args:
         root: the project's folder.
@@ -66,7 +66,7 @@ class Queries:
 
     @contextmanager
     def exactly(self, number: int) -> Iterator[list[Statement]]:
-        """Fail unless the block sends as many statements as `number`; yields them."""
+        """Fail unless the block sends exactly `number` statements; yields them."""
         __tracebackhide__ = True
         with self.recorded() as statements:
             yield statements
@@ -75,16 +75,16 @@ class Queries:
 
     @contextmanager
     def recorded(self) -> Iterator[list[Statement]]:
-        """The statements of the block, in the order in which they are sent; those that fail too."""
+        """Yield the statements of the block, in the order in which they are sent, including those that fail."""
         statements: list[Statement] = []
 
         def record(
             connection: Connection, cursor: object, sql: str, parameters: object, context: object, executemany: bool
         ) -> None:
-            if not controls_transaction(sql) and not OF_LIFESPAN.get():
+            if not controls_transaction(sql) and not IN_LIFESPAN.get():
                 statements.append(Statement(" ".join(sql.split()), place_of_call(self._root)))
 
-        # On the class: it reaches engines and connections that are there already, and those that the block makes.
+        # On the class: for existing engines and connections, and for new ones.
         event.listen(Engine, "before_cursor_execute", record)
         try:
             yield statements
@@ -95,7 +95,7 @@ class Queries:
 def _message(limit: str, number: int, statements: Sequence[Statement]) -> str:
     sent = {0: "none was", 1: "1 was"}.get(len(statements), f"{len(statements)} were")
     heading = f"expected {limit} {number} statement{'' if number == 1 else 's'}, and {sent} sent"
-    # What differs in the length of a list alone is one statement that repeats.
+    # Statements that differ only in the length of an IN list are counted as one repeated statement.
     repeated = Counter((IN_LIST.sub("IN (...)", statement.sql), statement.place) for statement in statements)
     lines = []
     for (sql, place), count in repeated.items():
@@ -107,8 +107,8 @@ def _message(limit: str, number: int, statements: Sequence[Statement]) -> str:
 
 
 def shortened(sql: str) -> str:
-    """A statement on one line, as a message shows it."""
-    # Which columns are read seldom matters, and there are many.
+    """A statement on one line, shortened for a message."""
+    # The list of columns is long and seldom matters.
     sql = COLUMNS.sub("SELECT ... FROM ", " ".join(sql.split()))
     return sql if len(sql) <= LONGEST else f"{sql[:LONGEST]}..."
 

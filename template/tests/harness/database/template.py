@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 
 from ..connections.process import REDIRECT
-from ..core.progress import passing
+from ..core.progress import showing_progress
 from ..core.run import add_to_summary, run_id, stop_run, worker_id
 from ..postgres.clusters import Schema
 from ..postgres.server import Server
@@ -71,7 +71,7 @@ def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrat
 
 def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
     count, done = sum(1 for _ in migrations.script.walk_revisions()), itertools.count(1)
-    with passing(config) as say:
+    with showing_progress(config) as say:
         say(f"migrations: 0 of {count}")
         migrations.upgrade(name, watch=lambda **_: say(f"migrations: {next(done)} of {count}"))
 

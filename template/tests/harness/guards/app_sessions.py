@@ -18,7 +18,7 @@ from sqlalchemy import TextClause, event
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from ..core.requests import REQUEST, Request
-from ..transaction.fresh_session import OF_TEST
+from ..transaction.fresh_session import TEST_SESSION
 
 # SQL text that writes; the group is its table.
 WRITES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+([\w.\"]+)", re.I)
@@ -56,7 +56,7 @@ def unflushed_models(session: Session) -> set[str]:
 
 
 def _created(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None and OF_TEST not in session.info:
+    if transaction.parent is None and TEST_SESSION not in session.info:
         _ACTIVE[session] = SessionActivity(REQUEST.get())
 
 
@@ -109,7 +109,7 @@ def _rolled_back(session: Session, transaction: SessionTransaction) -> None:
 def _ended(session: Session, transaction: SessionTransaction) -> None:
     activity = _ACTIVE.pop(session, None) if transaction.parent is None else None
     if activity is not None and activity.request is not None and not activity.is_settled:
-        activity.request.lost |= activity.written
+        activity.request.uncommitted |= activity.written
 
 
 LISTENERS: dict[str, Callable[..., None]] = {

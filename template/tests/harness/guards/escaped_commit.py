@@ -24,7 +24,7 @@ def configure(config: pytest.Config) -> None:
             return None
         return IsolationError(f"{why} {OWN_DATABASE}")
 
-    redirect.other = refuse
+    redirect.engine_refusal = refuse
 
 
 GUARD = Guard(

@@ -8,7 +8,7 @@ Correct code sends the same SELECT fewer than five times: to identify the user, 
 import pytest
 from sqlalchemy import Engine, event
 
-from ..core.requests import AT_END, REQUEST, Request
+from ..core.requests import ON_REQUEST_END, REQUEST, Request
 from ..core.settings import settings_of
 from ..core.source_lines import place_of_call
 from ..database.statements import shortened
@@ -36,7 +36,7 @@ class _Counter:
         """Listen to `before_cursor_execute`; the stack is read only when a statement reaches the limit."""
         if (request := REQUEST.get()) is None:
             return
-        count = request.sent[sql] = request.sent.get(sql, 0) + 1
+        count = request.statement_counts[sql] = request.statement_counts.get(sql, 0) + 1
         # A SELECT without FROM reads no rows: a sequence, an advisory lock, a setting.
         if (
             count == self._limit
@@ -50,7 +50,7 @@ class _Counter:
         """Check a request that has ended."""
         for key in [key for key in self._places if key[0] is request]:
             place, sql = self._places.pop(key), key[1]
-            lines = [f"{request} sent the same SELECT {request.sent[sql]} times:", f"  {shortened(sql)}"]
+            lines = [f"{request} sent the same SELECT {request.statement_counts[sql]} times:", f"  {shortened(sql)}"]
             lines += [f"    {place}"] if place else []
             CURRENT_TEST.fires(GUARD, "\n".join(lines), str(request))
 
@@ -59,8 +59,8 @@ def configure(config: pytest.Config) -> None:
     counter = _Counter(settings_of(config).n_plus_one_threshold, config)
     event.listen(Engine, "before_cursor_execute", counter.count)
     config.add_cleanup(lambda: event.remove(Engine, "before_cursor_execute", counter.count))
-    AT_END.append(counter.check)
-    config.add_cleanup(lambda: AT_END.remove(counter.check))
+    ON_REQUEST_END.append(counter.check)
+    config.add_cleanup(lambda: ON_REQUEST_END.remove(counter.check))
 
 
 GUARD = Guard(

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ..core.requests import AT_ANSWER, Request
+from ..core.requests import ON_RESPONSE_START, Request
 from .app_sessions import SessionActivity, active_sessions, unflushed_models
 from .base import CurrentTest, Guard
 
@@ -21,8 +21,8 @@ def _check(request: Request) -> None:
     ):
         return
     responded = f"{request} responded with {request.status}"
-    if request.lost:
-        lost = _names(request.lost)
+    if request.uncommitted:
+        lost = _names(request.uncommitted)
         _fire(request, f"{responded}, but a session was closed without a commit: changes to {lost} are lost.")
     open_sessions = [
         (session, activity)
@@ -50,7 +50,7 @@ def _names(names: set[str]) -> str:
     return ", ".join(sorted(names))
 
 
-AT_ANSWER.append(_check)
+ON_RESPONSE_START.append(_check)
 
 GUARD = Guard(
     "uncommitted_changes",

@@ -12,7 +12,7 @@ import pytest
 from ..connections.process import REDIRECT
 from ..connections.redirect import NoTestDatabaseError
 from ..core.network_access import NETWORK_ACCESS
-from ..core.requests import UNDER_WAY
+from ..core.requests import ACTIVE_REQUESTS
 from ..core.source_lines import is_of_project, place_of_call
 from ..database.server import USED
 from ..database.statements import shortened
@@ -58,9 +58,9 @@ def timeout_message(
     places = [_innermost(awaited, root), place_of_call(root)]
     if place := next(filter(None, places if is_awaiting else reversed(places)), None):
         lines.append(f"Stopped at {place}.")
-    for request in UNDER_WAY:
+    for request in ACTIVE_REQUESTS:
         lines.append(f"Unfinished request: {request}{_at(request.task, root)}.{ENDLESS if request.status else ''}")
-    requests = {request.task for request in UNDER_WAY}
+    requests = {request.task for request in ACTIVE_REQUESTS}
     for task in tasks:
         if not task.done() and task not in requests and (where := _at(task, root)):
             lines.append(f"Unfinished task: {task.get_name()}{where}.")

@@ -1,1 +1,1 @@
-"""One connection on which a savepoint test runs: each transaction of the application is a savepoint in it."""
+"""The shared connection of a savepoint test: each transaction of the application is a savepoint on it."""

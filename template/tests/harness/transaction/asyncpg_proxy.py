@@ -1,7 +1,7 @@
-"""What an engine on asyncpg gets for a connection of its own, on the one that a savepoint test shares.
+"""A proxy that an engine on asyncpg gets as its connection in a savepoint test.
 
-The engine's dialect, its listeners and its pool are the application's; only what begins and ends transactions, and what
-closes the connection, means something else.
+The engine's dialect, listeners and pool are those of the application. The proxy replaces only the methods that begin
+and end transactions, and those that close the connection.
 """
 
 from collections.abc import AsyncIterator, Generator
@@ -9,17 +9,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from .asyncpg_transaction import AsyncpgTransaction
-from .members import Announced, Member
+from .logical_connection import LogicalConnection, NextStatement
 from .shared_connection import SharedConnection
 from .statement_kind import Kind
 
 
 class AsyncpgProxy:
-    """An `asyncpg.Connection`, but for its transactions and its end.
+    """An `asyncpg.Connection` on the shared connection.
 
     Attributes:
-        of_dialect: the transaction that SQLAlchemy has begun.
-        pending: transactions that have begun, and for which nothing was sent yet.
+        dialect_transaction: the transaction that SQLAlchemy began.
+        pending: transactions that were begun, but not sent to the server yet.
     """
 
     STATEMENTS = frozenset(
@@ -37,15 +37,15 @@ class AsyncpgProxy:
     )
 
     def __init__(self, shared: SharedConnection) -> None:
-        self.shared, self.member = shared, Member()
+        self.shared, self.logical = shared, LogicalConnection()
         self.is_entered = False
-        self.of_dialect: AsyncpgTransaction | None = None
+        self.dialect_transaction: AsyncpgTransaction | None = None
         self.pending: list[AsyncpgTransaction] = []
         self._is_closed = False
 
     @property
     def raw(self) -> Any:
-        """asyncpg's own connection, which may be another one from test to test."""
+        """The connection of asyncpg; it may change between tests."""
         return self.shared.raw
 
     def __getattr__(self, name: str) -> Any:
@@ -53,21 +53,21 @@ class AsyncpgProxy:
             return getattr(self.raw, name)
 
         async def send(*arguments: Any, **options: Any) -> Any:
-            async with self._turn():
+            async with self._sending():
                 return await getattr(self.raw, name)(*arguments, **options)
 
         return send
 
     async def prepare(self, query: str, **options: Any) -> "SharedStatement":
         """As asyncpg's."""
-        async with self._turn():
+        async with self._sending():
             return SharedStatement(self.shared, query, options, self.raw, await self.raw.prepare(query, **options))
 
     async def fetchrow(self, query: str, *arguments: Any, **options: Any) -> Any:
-        """As asyncpg's; with nothing sent for the pool's question whether the connection is there."""
+        """As asyncpg's; the pool's ping of the connection is not sent."""
         if query == ";" and not self.is_closed():
             return None
-        async with self._turn():
+        async with self._sending():
             return await self.raw.fetchrow(query, *arguments, **options)
 
     def transaction(self, **options: object) -> AsyncpgTransaction:
@@ -75,52 +75,52 @@ class AsyncpgProxy:
         return AsyncpgTransaction(self)
 
     async def set_type_codec(self, typename: str, **options: Any) -> None:
-        """As asyncpg's, once for each type: it asks the server, and empties the cache of statements."""
+        """As asyncpg's, once for each type: the original queries the server, and empties the statement cache."""
         key = (typename, options.get("schema", "public"))
-        # Functions are made anew for each connection, so they are told apart by their code.
+        # Each connection has new function objects, so functions are compared by their code.
         value = [getattr(option, "__code__", option) for option in options.values()]
         if self.shared.codecs.get(key) != value:
             await self.raw.set_type_codec(typename, **options)
             self.shared.codecs[key] = value
 
     def is_closed(self) -> bool:
-        """Whether the engine has closed it, or the server the shared one."""
+        """Whether the engine closed the proxy, or the server closed the shared connection."""
         return self._is_closed or self.shared.transactions.is_lost
 
     async def close(self, **options: object) -> None:
-        """Give back what it holds."""
+        """Roll back the transaction of the proxy."""
         if not self.is_closed():
-            # A statement may have been cancelled.
-            self.member.has_failed = True
-            await self.shared.roll_back(self.member)
+            # A statement may have been cancelled, so a rollback is necessary.
+            self.logical.has_failed = True
+            await self.shared.roll_back(self.logical)
         self._is_closed = True
 
     def terminate(self) -> None:
-        """The same, where nothing can be sent."""
+        """Close the proxy where nothing can be awaited: the rollback is sent later."""
         if not self.is_closed():
-            self.member.has_failed = True
-            self.shared.transactions.lost.append(self.member)
+            self.logical.has_failed = True
+            self.shared.transactions.terminated.append(self.logical)
         self._is_closed = True
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self.member.is_sending:
-            # For SQLAlchemy, whose turn it is.
+    async def _sending(self) -> AsyncIterator[None]:
+        if self.logical.is_sending:
+            # SQLAlchemy holds the mutex already.
             yield
             return
         for transaction in list(self.pending):
             self.pending.remove(transaction)
             await transaction.begin()
-        self.member.begin(is_of_test=False)
-        if self.of_dialect is None and not self.member.nested:
-            # As asyncpg's: a transaction by itself.
-            self.member.announced = Announced(Kind.WRITE, is_autocommit=True)
-        async with self.shared.statement(self.member):
+        self.logical.begin(is_of_test=False)
+        if self.dialect_transaction is None and not self.logical.nested:
+            # As in asyncpg, the statement is a transaction by itself.
+            self.logical.next_statement = NextStatement(Kind.WRITE, is_autocommit=True)
+        async with self.shared.statement(self.logical):
             yield
 
 
 class SharedStatement:
-    """A statement that asyncpg has prepared, and prepares again on the next connection."""
+    """A prepared statement of asyncpg, prepared again if the shared connection has changed."""
 
     def __init__(self, shared: SharedConnection, query: str, options: dict[str, Any], raw: Any, prepared: Any) -> None:
         self._shared, self._query, self._options = shared, query, options
@@ -142,7 +142,7 @@ class SharedStatement:
 
 
 class SharedCursor:
-    """A cursor of asyncpg's, as SQLAlchemy streams rows by it: between two statements, and not in their turns."""
+    """A cursor of asyncpg, with which SQLAlchemy streams rows: it holds the mutex for each fetch."""
 
     def __init__(self, shared: SharedConnection, cursor: Any) -> None:
         self._shared, self._cursor = shared, cursor
@@ -160,17 +160,17 @@ class SharedCursor:
             return await self._cursor.fetch(*arguments, **options)
 
 
-class Turns:
-    """In place of the lock that SQLAlchemy holds while a connection sends a statement."""
+class ExecuteMutex:
+    """Replaces the lock that SQLAlchemy holds while a connection sends a statement."""
 
     def __init__(self, proxy: AsyncpgProxy) -> None:
         self._proxy = proxy
-        self._turns: list[AbstractAsyncContextManager[None]] = []
+        self._entered: list[AbstractAsyncContextManager[None]] = []
 
     async def __aenter__(self) -> None:
-        turn = self._proxy.shared.statement(self._proxy.member)
+        turn = self._proxy.shared.statement(self._proxy.logical)
         await turn.__aenter__()
-        self._turns.append(turn)
+        self._entered.append(turn)
 
     async def __aexit__(self, *error: Any) -> None:
-        await self._turns.pop().__aexit__(*error)
+        await self._entered.pop().__aexit__(*error)

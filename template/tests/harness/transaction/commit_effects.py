@@ -1,7 +1,7 @@
-"""What a commit ends besides the rows: settings that are local to the transaction, and temporary tables.
+"""Other effects of a commit: the end of settings that are local to the transaction, and of temporary tables.
 
-PostgreSQL keeps them until the outer transaction ends, and RELEASE SAVEPOINT is no end. A route that reads the tenant
-which the request before it has set would pass in a savepoint test, and fail in production.
+PostgreSQL keeps them until the outer transaction ends; RELEASE SAVEPOINT does not end them. Without this module, a
+route that reads a setting of an earlier request would pass in a savepoint test and fail in production.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-# SET LOCAL ROLE, SET LOCAL SESSION AUTHORIZATION and SET LOCAL TIME ZONE have names of their own among the settings.
+# SET LOCAL SESSION AUTHORIZATION and SET LOCAL TIME ZONE are spelled differently from their settings.
 SET_LOCAL = re.compile(r"\bSET\s+LOCAL\s+(SESSION\s+AUTHORIZATION|TIME\s+ZONE|\"?[\w.]+)", re.I)
 SPELLED = {"session authorization": "session_authorization", "time zone": "timezone"}
 SET_CONFIG = re.compile(
@@ -25,33 +25,33 @@ TEMPORARY = re.compile(
 
 
 @dataclass
-class AtCommit:
-    """What is to be undone when one transaction of the application ends.
+class CommitEffects:
+    """The effects to apply when a transaction of the application ends.
 
     Attributes:
-        settings: the names that it has set for itself, with the values before; None for one that was never set.
-        own: what they are while another transaction has the connection.
-        tables: statements that do what ON COMMIT says.
+        settings: names of settings that are local to the transaction, with the earlier values; None if never set.
+        current: their values, saved while another transaction uses the connection.
+        tables: statements for the ON COMMIT clauses of temporary tables.
     """
 
     settings: dict[str, str | None] = field(default_factory=dict)
-    own: dict[str, str | None] = field(default_factory=dict)
+    current: dict[str, str | None] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
 
     def statements(self, *, is_commit: bool) -> Iterator[str]:
-        """What to send after the RELEASE."""
+        """Statements to send after the RELEASE."""
         if is_commit:
             yield from self.tables
         yield from map(_set, self.settings.items())
 
-    def again(self) -> Iterator[str]:
-        """What to send when the connection is this transaction's again."""
-        yield from map(_set, self.own.items())
+    def restore(self) -> Iterator[str]:
+        """Statements that set the local settings again."""
+        yield from map(_set, self.current.items())
 
     def clear(self) -> None:
-        """The transaction is over."""
+        """Forget the effects of the transaction."""
         self.settings.clear()
-        self.own.clear()
+        self.current.clear()
         self.tables.clear()
 
     def __bool__(self) -> bool:
@@ -60,22 +60,22 @@ class AtCommit:
 
 def _set(setting: tuple[str, str | None]) -> str:
     name, value = setting
-    # One that was never there is empty once its transaction is over, and not NULL: so does PostgreSQL.
+    # As in PostgreSQL, a custom setting that was never set is empty after its transaction, not NULL.
     return f"SELECT set_config({_quoted(name)}, {_quoted(value or '')}, true)"
 
 
 @lru_cache(4096)
 def on_commit(statement: str) -> str | None:
-    """What a temporary table wants at the commit, as a statement."""
+    """The statement for the ON COMMIT clause of CREATE TEMPORARY TABLE; None for other statements."""
     found = TEMPORARY.search(statement)
     if found is None:
         return None
-    # No quotes: PostgreSQL folds the name as it did when the table was made.
+    # Not quoted: PostgreSQL folds the case of the name as in CREATE TABLE.
     return f"DROP TABLE IF EXISTS {found[1]}" if found[2].upper() == "DROP" else f"DELETE FROM {found[1]}"
 
 
 def local_settings(statement: str, parameters: Any) -> set[str]:
-    """The settings that a statement sets until its transaction ends, as far as its text and parameters tell."""
+    """The names of settings that a statement sets until its transaction ends, by its text and parameters."""
     if not _mentions_settings(statement):
         return set()
     names = {_name(found[1]) for found in SET_LOCAL.finditer(statement)}

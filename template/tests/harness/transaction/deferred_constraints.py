@@ -1,4 +1,4 @@
-"""The constraints that a COMMIT looks at, and a RELEASE SAVEPOINT does not."""
+"""Deferred constraints, which COMMIT checks and RELEASE SAVEPOINT does not."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ Rows = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 
 @dataclass
 class DeferredConstraints:
-    """Those of a database, as they were when they were last asked for."""
+    """The deferrable constraints of a database, read once for each schema."""
 
     _found: list[tuple[str, bool]] | None = None
 
     async def checks(self, rows: Rows, is_stale: bool) -> list[str]:
-        """What to send before a RELEASE: it fails where the COMMIT would; none if there is no such constraint.
+        """Statements to send before a RELEASE, which fail where COMMIT would fail; none without deferrable constraints.
 
         Args:
-            rows: answers a query.
-            is_stale: whether the schema has changed.
+            rows: runs a query.
+            is_stale: whether the schema has changed since the last call.
         """
         if self._found is None or is_stale:
             self._found = [(name, is_deferred) for name, is_deferred in await rows(DEFERRABLE)]

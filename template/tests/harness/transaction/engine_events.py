@@ -1,4 +1,4 @@
-"""What SQLAlchemy says of the engines' connections and statements, for the connection that a savepoint test shares."""
+"""Listeners of SQLAlchemy's events on connections and statements, for the shared connection of a savepoint test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,35 +10,35 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from ..core.requests import REQUEST, Request
-from .asyncpg_proxy import AsyncpgProxy, Turns
+from .asyncpg_proxy import AsyncpgProxy, ExecuteMutex
 from .commit_effects import local_settings, on_commit
-from .fresh_session import OF_TEST
-from .members import OF_LIFESPAN, Announced, Member
+from .fresh_session import TEST_SESSION
+from .logical_connection import IN_LIFESPAN, LogicalConnection, NextStatement
 from .refusals import LEVEL, TRANSACTION
 from .shared_connection import SharedConnection
 from .statement_kind import Kind, kind_of
 
 
 class Proxy(Protocol):
-    """A connection of a driver's on the shared one.
+    """A proxy on the shared connection.
 
     Attributes:
-        is_entered: whether SQLAlchemy is about to send a statement, or has, in this transaction.
+        is_entered: whether SQLAlchemy has sent a statement in this transaction, or is about to.
     """
 
-    member: Member
+    logical: LogicalConnection
     shared: SharedConnection
     is_entered: bool
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A connection that is lent by its pool.
+    """A connection that is checked out of its pool.
 
     Attributes:
-        place: in the project, where it was asked for.
-        request: for which; None outside of any.
-        fairy: what SQLAlchemy calls what is lent.
+        place: the place in the project that checked it out.
+        request: the request that was handled; None outside of requests.
+        fairy: SQLAlchemy's proxy of the checked-out connection.
     """
 
     place: str | None
@@ -46,28 +46,28 @@ class Checkout:
     fairy: "ref[Any]"
 
     def __str__(self) -> str:
-        taken = f"a connection that was taken for {self.request}" if self.request else "a connection that was taken"
-        return f"{taken} ({self.place})" if self.place else taken
+        text = f"a connection checked out for {self.request}" if self.request else "a checked-out connection"
+        return f"{text} ({self.place})" if self.place else text
 
 
 @dataclass
 class EngineEvents:
-    """Listens to all engines.
+    """Listens to the events of all engines.
 
     Args:
-        place: says where in the project it was called from.
+        place: returns the calling place in the project.
 
     Attributes:
-        lent: the connections that tests and requests have, and not given back, by their records in the pool.
-        lent_to_lifespan: those that tasks of the lifespan have.
+        checkouts: connections that tests and requests have checked out, by their records in the pool.
+        lifespan_checkouts: connections that tasks of the lifespan have checked out.
     """
 
     place: Callable[[], str | None]
-    lent: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
-    lent_to_lifespan: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
+    checkouts: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
+    lifespan_checkouts: dict[ConnectionPoolEntry, Checkout] = field(default_factory=dict)
 
     def listeners(self) -> list[tuple[type, str, Callable[..., None]]]:
-        """What listens to which event."""
+        """Target, event and listener, as for `event.listen`."""
         return [
             (Engine, "before_cursor_execute", self.before),
             (Engine, "handle_error", self.failed),
@@ -79,86 +79,86 @@ class EngineEvents:
     def before(
         self, connection: Connection, cursor: object, sql: str, parameters: Any, context: object, executemany: bool
     ) -> None:
-        """A statement is about to be sent: announce it."""
+        """Record the statement that is about to be sent."""
         adapted: Any = connection.connection.dbapi_connection
         proxy = _proxy(adapted)
         if proxy is None:
             return
-        shared, member, kind = proxy.shared, proxy.member, kind_of(sql)
-        shared.isolate_if_demanded()
+        shared, logical, kind = proxy.shared, proxy.logical, kind_of(sql)
+        shared.isolate_if_needed()
         if kind is Kind.TRANSACTION:
             shared.transactions.refuse(TRANSACTION)
-        member.begin(is_of_test=OF_TEST in connection.get_execution_options())
+        logical.begin(is_of_test=TEST_SESSION in connection.get_execution_options())
         is_autocommit = adapted.autocommit
-        # What SQLAlchemy sets back is the server's own by its name.
-        levels = (member.level, connection.dialect.default_isolation_level)
-        if not is_autocommit and not member.is_connecting and _level(adapted, proxy) not in levels:
+        # SQLAlchemy resets the level to the server's default by name.
+        levels = (logical.level, connection.dialect.default_isolation_level)
+        if not is_autocommit and not logical.is_connecting and _level(adapted, proxy) not in levels:
             shared.transactions.refuse(LEVEL)
         is_read_only = getattr(adapted, "readonly", None) or getattr(adapted, "read_only", None)
         modes = ("READ ONLY",) if is_read_only else ()
-        member.announced = Announced(kind, is_autocommit, modes, local_settings(sql, parameters))
-        if at_commit := on_commit(sql):
-            member.at_commit.tables.append(at_commit)
+        logical.next_statement = NextStatement(kind, is_autocommit, modes, local_settings(sql, parameters))
+        if effect := on_commit(sql):
+            logical.commit_effects.tables.append(effect)
         proxy.is_entered = not is_autocommit
 
     def failed(self, error: ExceptionContext) -> None:
-        """Note that the server refuses what comes next."""
+        """Record that the transaction has failed: PostgreSQL refuses further statements."""
         connection = error.connection
         if connection is None or connection.closed or connection.invalidated or error.is_disconnect:
             return
         proxy = _proxy(connection.connection.dbapi_connection)
         # In AUTOCOMMIT, its transaction is over already.
         if proxy is not None and _is_of_server(error.original_exception):
-            proxy.member.has_failed = bool(proxy.shared.transactions.savepoints.own(proxy.member))
+            proxy.logical.has_failed = bool(proxy.shared.transactions.savepoints.own(proxy.logical))
 
     def connected(self, adapted: Any, record: object) -> None:
-        """A pool has a new connection: its statements take turns with those of the others."""
+        """A new connection in a pool: its statements are serialized with those of other connections."""
         proxy = _proxy(adapted)
         if isinstance(proxy, AsyncpgProxy):
-            # psycopg's cursors take turns by themselves.
-            adapted._execute_mutex = Turns(proxy)
+            # The cursors of `psycopg_proxy` use the mutex themselves.
+            adapted._execute_mutex = ExecuteMutex(proxy)
 
     def checked_out(self, adapted: Any, record: ConnectionPoolEntry, fairy: Any) -> None:
-        """A pool lends a connection; the first time, it is set up."""
+        """A connection is checked out; the first checkout ends its setup."""
         proxy = _proxy(adapted)
-        if proxy is not None and proxy.member.is_connecting:
-            proxy.member.level = _level(adapted, proxy)
-            adapted.run_async(lambda _: proxy.shared.end_connecting(proxy.member))
-        lent = self.lent_to_lifespan if OF_LIFESPAN.get() else self.lent
-        lent[record] = Checkout(self.place(), REQUEST.get(), ref(fairy))
+        if proxy is not None and proxy.logical.is_connecting:
+            proxy.logical.level = _level(adapted, proxy)
+            adapted.run_async(lambda _: proxy.shared.end_connecting(proxy.logical))
+        checkouts = self.lifespan_checkouts if IN_LIFESPAN.get() else self.checkouts
+        checkouts[record] = Checkout(self.place(), REQUEST.get(), ref(fairy))
 
     def checked_in(self, adapted: Any, record: ConnectionPoolEntry) -> None:
-        """A connection is given back."""
-        self.lent.pop(record, None)
-        self.lent_to_lifespan.pop(record, None)
+        """A connection is returned to its pool."""
+        self.checkouts.pop(record, None)
+        self.lifespan_checkouts.pop(record, None)
         if (proxy := _proxy(adapted)) is not None:
-            proxy.member.end()
+            proxy.logical.end()
 
 
-def is_apart(record: ConnectionPoolEntry) -> bool:
-    """Whether a connection is none of those on the shared one."""
-    return not hasattr(record.driver_connection, "member")
+def is_separate(record: ConnectionPoolEntry) -> bool:
+    """Whether a connection is not a proxy on the shared connection."""
+    return not hasattr(record.driver_connection, "logical")
 
 
-async def take_back(checkout: Checkout) -> None:
-    """Cut a connection that nobody gives back: a later test would be blamed for it."""
+async def invalidate(checkout: Checkout) -> None:
+    """Close a connection that was not returned, so that no later test reports it."""
     if (fairy := checkout.fairy()) is not None:
         await greenlet_spawn(fairy.invalidate)
 
 
 def _proxy(adapted: Any) -> Proxy | None:
     proxy = getattr(adapted, "driver_connection", None)
-    return proxy if hasattr(proxy, "member") else None
+    return proxy if hasattr(proxy, "logical") else None
 
 
 def _level(adapted: Any, proxy: Any) -> str | None:
-    # asyncpg's is SQLAlchemy's to know, psycopg's the connection's.
+    # The level of asyncpg is an attribute of SQLAlchemy's adapter, that of psycopg of the connection.
     level = getattr(adapted, "isolation_level", None) or getattr(proxy, "isolation_level", None)
     name = str(getattr(level, "name", level) or "").upper().replace("_", " ")
     return None if name in ("", "AUTOCOMMIT") else name
 
 
 def _is_of_server(error: BaseException) -> bool:
-    # What a driver refuses by itself has no severity, and does not end the transaction.
+    # An error of the driver itself has no severity, and does not abort the transaction.
     error = error.__cause__ or error
     return (getattr(error, "severity", None) or getattr(getattr(error, "diag", None), "severity", None)) is not None

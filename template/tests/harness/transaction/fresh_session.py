@@ -1,6 +1,6 @@
-"""A session for tests that reads what the database holds, not what it remembers.
+"""A session for tests that always reads from the database, not from its identity map.
 
-The application changes rows behind its back, in sessions of its own.
+The application changes rows in other sessions.
 """
 
 from typing import Any
@@ -9,18 +9,18 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState
 
-# In `info` of a test's own session, and among the options of its engine, by which it is known from the application's.
-OF_TEST = "savepoint_of_test"
+# Key in the `info` of `db_session`, and in the execution options of its engine: marks the session of the test.
+TEST_SESSION = "savepoint_of_test"
 
 
 class FreshSession(AsyncSession):
-    """Every object is read anew whenever it is asked for, by a query or by its key."""
+    """Refreshes each object on every query, `get` and `get_one`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, info={OF_TEST: True})
+        super().__init__(*arguments, **options, info={TEST_SESSION: True})
         event.listen(self.sync_session, "do_orm_execute", _populate_existing)
 
-    # `get` and `get_one` answer from memory, and send nothing.
+    # Without this option, `get` and `get_one` return objects of the identity map and send no statement.
 
     async def get(self, entity: Any, ident: Any, **options: Any) -> Any:
         return await super().get(entity, ident, **{"populate_existing": True, **options})

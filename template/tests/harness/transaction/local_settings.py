@@ -1,40 +1,40 @@
-"""Settings that a transaction has made for itself, while several transactions share a connection.
+"""Settings that are local to a transaction, while several transactions share a connection.
 
-In production another connection does not have them. So they are taken back while another transaction sends something,
-and set again when it is this one's turn.
+In production, other connections do not have these settings. So they are reset before another transaction sends a
+statement, and set again before the next statement of their transaction.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from .deferred_constraints import Rows
-from .members import Member
+from .logical_connection import LogicalConnection
 
 
 @dataclass
 class LocalSettings:
-    """Those of one connection.
+    """The local settings on one connection.
 
     Attributes:
-        owner: whose settings it has; None as long as there were none.
+        owner: the connection whose settings are in effect; None before the first setting.
     """
 
-    owner: Member | None = None
+    owner: LogicalConnection | None = None
 
-    async def swapped(self, rows: Rows, member: Member) -> list[str]:
-        """What gives the connection a transaction's own settings instead of another one's."""
-        other, self.owner = self.owner, member
+    async def swap(self, rows: Rows, logical: LogicalConnection) -> list[str]:
+        """Statements that replace the settings of another transaction by those of this transaction."""
+        other, self.owner = self.owner, logical
         if other is None:
             return []
-        for name in other.at_commit.settings:
-            [[other.at_commit.own[name]]] = await rows(f"SELECT current_setting('{name}', true)")
-        return [*other.at_commit.statements(is_commit=False), *member.at_commit.again()]
+        for name in other.commit_effects.settings:
+            [[other.commit_effects.current[name]]] = await rows(f"SELECT current_setting('{name}', true)")
+        return [*other.commit_effects.statements(is_commit=False), *logical.commit_effects.restore()]
 
-    async def note(self, rows: Rows, member: Member, names: Collection[str]) -> None:
-        """Remember what settings are, before a transaction sets them."""
+    async def record(self, rows: Rows, logical: LogicalConnection, names: Collection[str]) -> None:
+        """Save the values of settings before a transaction sets them."""
         if names:
-            self.owner = member
+            self.owner = logical
         for name in names:
-            if name not in member.at_commit.settings:
+            if name not in logical.commit_effects.settings:
                 [[value]] = await rows(f"SELECT current_setting('{name}', true)")
-                member.at_commit.settings[name] = value
+                logical.commit_effects.settings[name] = value

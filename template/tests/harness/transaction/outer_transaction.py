@@ -1,4 +1,4 @@
-"""The one transaction of a savepoint test, in which all others are savepoints: when it begins, and how it ends."""
+"""The outer transaction of a savepoint test, in which all other transactions are savepoints."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,44 +6,44 @@ from typing import Any, Literal
 from .raw_connection import RawConnection
 from .refusals import ENDED
 
-Mode = Literal["outside", "seeding", "test", "aside"]
+Mode = Literal["outside", "seeding", "test", "own_database"]
 
 
 @dataclass(eq=False)
 class OuterTransaction:
-    """That of one connection.
+    """The outer transaction of one connection.
 
     Attributes:
-        connection: None before the first engine has connected.
-        mode: "test" while a savepoint test runs, and "aside" while a test has a database of its own; "seeding" while
-            the lifespan starts, whose commits stay; "outside" of all of these nothing can be written.
-        has_written: whether the lifespan has written anything while it started.
+        connection: None before the first engine connects.
+        mode: "test" during a savepoint test; "own_database" during a test with a database of its own; "seeding" during
+            the startup of the lifespan, whose commits stay; otherwise "outside", where transactions are read-only.
+        has_written: whether the lifespan wrote rows during its startup.
     """
 
     connection: RawConnection | None = None
     mode: Mode = "outside"
     has_written: bool = False
-    # The mode that it was begun in; None as long as nothing was sent.
+    # The mode in which the transaction began; None before the first statement.
     _outer: Mode | Literal["connecting"] | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection."""
+        """Whether there is an open connection."""
         return self.connection is not None and not self.connection.is_closed
 
     @property
     def is_lost(self) -> bool:
-        """Whether there was a connection, and the server has closed it."""
+        """Whether the server has closed the connection."""
         return self.connection is not None and self.connection.is_closed
 
     @property
     def is_in_transaction(self) -> bool:
-        """Whether a test's transaction is open, so that what an engine sets up now ends with it."""
+        """Whether the outer transaction is open, so that the setup of a new connection is rolled back with it."""
         return self._outer not in (None, "connecting")
 
     @property
     def is_over(self) -> bool:
-        """Whether a test's transaction was ended by something else than `end`."""
+        """Whether the transaction was ended, but not by `end`."""
         connection = self.connection
         return (
             connection is not None
@@ -53,30 +53,30 @@ class OuterTransaction:
         )
 
     async def end(self, mode: Mode, *, is_commit: bool) -> str | None:
-        """End it; returns what is wrong."""
+        """End the transaction; returns an error message, or None."""
         if self.connection is None or not self.is_open:
             return None
-        # A set-up that has failed.
+        # The setup of a connection may have failed.
         await self.end_connecting("ROLLBACK")
         if self._outer != mode:
             return None
         if self.is_over:
             return ENDED
         if is_commit:
-            # PostgreSQL knows: an UPDATE of no row writes nothing.
+            # Ask PostgreSQL: an UPDATE that matches no row writes nothing.
             [[self.has_written]] = await self._rows("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
         await self.connection.send("COMMIT" if is_commit else "ROLLBACK")
         return None
 
     async def end_connecting(self, how: str) -> None:
-        """End what an engine did to set up a connection: outside of any test's transaction."""
+        """End the transaction in which an engine set up a connection, outside of tests."""
         if self._outer == "connecting":
             self._outer = None
             await self._send(how)
 
     def _begun(self, mode: Mode, level: str | None) -> list[str]:
-        """What begins it, at an isolation level, unless it has begun."""
-        # Of a session that a fixture of a wider scope has read with, and keeps.
+        """Statements that begin the transaction."""
+        # A session of a fixture with a wider scope may have left a read-only transaction open.
         ended = ["COMMIT"] if self._outer is not None else []
         self._outer = mode
         if mode == "outside":

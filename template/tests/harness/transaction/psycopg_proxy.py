@@ -1,58 +1,58 @@
-"""What an engine on psycopg gets for a connection of its own, on the one that a savepoint test shares."""
+"""A proxy that an engine on psycopg gets as its connection in a savepoint test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .members import Announced, Member
+from .logical_connection import LogicalConnection, NextStatement
 from .shared_connection import SharedConnection
 from .statement_kind import Kind
 
-# The pool's question whether the connection is there, in AUTOCOMMIT.
+# The pool's ping of the connection, in AUTOCOMMIT.
 PING = ";"
 
 
 def psycopg_proxy(shared: SharedConnection) -> Any:
-    """A `psycopg.AsyncConnection` with the state of the shared one, but for its transactions and its end."""
+    """A `psycopg.AsyncConnection` on the shared connection, with its state."""
     from psycopg import AsyncConnection
 
     raw = shared.raw
 
-    class Cursor(raw.cursor_factory):  # type: ignore[misc,name-defined]  # what the application has asked for
+    class Cursor(raw.cursor_factory):  # type: ignore[misc,name-defined]  # the application's class
         def __init__(self, connection: Any, **options: Any) -> None:
             super().__init__(connection, **options)
             self._of, self._options = shared.raw, options
 
         async def execute(self, *arguments: Any, **options: Any) -> Any:
-            async with self._conn.turn(*arguments):
+            async with self._conn.sending(*arguments):
                 if self._of is not shared.raw:
-                    self.__init__(self._conn, **self._options)  # type: ignore[misc]  # closed since, and opened again
+                    self.__init__(self._conn, **self._options)  # type: ignore[misc]  # the connection was closed and reopened
                 return await super().execute(*arguments, **options)
 
         async def executemany(self, *arguments: Any, **options: Any) -> None:
-            async with self._conn.turn():
+            async with self._conn.sending():
                 await super().executemany(*arguments, **options)
 
         @asynccontextmanager
         async def copy(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
-            async with self._conn.turn(), super().copy(*arguments, **options) as copy:
+            async with self._conn.sending(), super().copy(*arguments, **options) as copy:
                 yield copy
 
     class ServerCursor(raw.server_cursor_factory):  # type: ignore[misc,name-defined]
         async def execute(self, *arguments: Any, **options: Any) -> Any:
-            async with self._conn.turn():
+            async with self._conn.sending():
                 return await super().execute(*arguments, **options)
 
     class PsycopgProxy(AsyncConnection[Any]):
-        __slots__ = ("_is_closed", "_modes", "is_entered", "member", "shared")
+        __slots__ = ("_is_closed", "_modes", "is_entered", "logical", "shared")
 
-        member: Member
+        logical: LogicalConnection
         shared: SharedConnection
         is_entered: bool
         _is_closed: bool
         _modes: dict[str, Any]
 
-        # The shared one has its own in its `__dict__`; a property comes first.
+        # Properties override the attributes of the shared connection in `__dict__`.
         cursor_factory = property(lambda self: Cursor)
         server_cursor_factory = property(lambda self: ServerCursor)
 
@@ -89,34 +89,34 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
             self._modes["deferrable"] = value
 
         @asynccontextmanager
-        async def turn(self, *arguments: object) -> AsyncIterator[None]:
-            if self.autocommit and self.member.announced is None:
+        async def sending(self, *arguments: object) -> AsyncIterator[None]:
+            if self.autocommit and self.logical.next_statement is None:
                 if arguments[:1] == (PING,) and shared.raw is not None:
                     async with shared.mutex:
                         yield
                     return
-                self.member.announced = Announced(Kind.WRITE, is_autocommit=True)
-            self.member.begin(is_of_test=False)
-            async with shared.statement(self.member):
+                self.logical.next_statement = NextStatement(Kind.WRITE, is_autocommit=True)
+            self.logical.begin(is_of_test=False)
+            async with shared.statement(self.logical):
                 self.__dict__ = shared.raw.__dict__
                 yield
 
         async def commit(self) -> None:
-            await shared.commit(self.member)
+            await shared.commit(self.logical)
 
         async def rollback(self) -> None:
-            await shared.roll_back(self.member)
+            await shared.roll_back(self.logical)
 
         async def close(self) -> None:
             if not self.closed:
-                self.member.has_failed = True
-                await shared.roll_back(self.member)
+                self.logical.has_failed = True
+                await shared.roll_back(self.logical)
             self._is_closed = True
 
         @asynccontextmanager
         async def transaction(self, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
-            begins = self.member.task is None
-            async with self.turn():
+            begins = self.logical.task is None
+            async with self.sending():
                 pass
             async with super().transaction(*arguments, **options) as transaction:
                 yield transaction
@@ -125,10 +125,10 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
 
         def __del__(self, *arguments: object) -> None:
             if not self.closed:
-                shared.transactions.lost.append(self.member)
+                shared.transactions.terminated.append(self.logical)
 
     proxy = PsycopgProxy.__new__(PsycopgProxy)
     proxy.__dict__ = raw.__dict__
     proxy._is_closed, proxy._modes, proxy.is_entered = False, {}, False
-    proxy.member, proxy.shared = Member(), shared
+    proxy.logical, proxy.shared = LogicalConnection(), shared
     return proxy

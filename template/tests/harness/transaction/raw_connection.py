@@ -1,4 +1,4 @@
-"""A connection of asyncpg's or psycopg's, with the few things that are asked of both."""
+"""A connection of asyncpg or psycopg, with one interface."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ Driver = Literal["asyncpg", "psycopg"]
 
 
 def installed_driver() -> Driver:
-    """asyncpg, or psycopg where a project does not have that."""
+    """asyncpg if it is installed, otherwise psycopg."""
     return "asyncpg" if find_spec("asyncpg") else "psycopg"
 
 
 @dataclass(frozen=True)
 class RawConnection:
-    """The driver's own connection. psycopg's is in autocommit, so that it begins nothing by itself."""
+    """The connection of the driver. psycopg is in autocommit mode, so it begins no transactions."""
 
     driver: Driver
     raw: Any
@@ -24,11 +24,11 @@ class RawConnection:
         """Send statements in one round trip."""
         if statements:
             sql = "; ".join(statements)
-            # Several statements can be sent as text, and not be prepared.
+            # Several statements in one text cannot be prepared.
             await (self.raw.execute(sql) if self.driver == "asyncpg" else self.raw.execute(sql, prepare=False))
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What a query answers."""
+        """The rows of a query."""
         if self.driver == "asyncpg":
             return [tuple(row) for row in await self.raw.fetch(sql)]
         cursor = await self.raw.execute(sql, prepare=False)
@@ -36,7 +36,7 @@ class RawConnection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection is closed."""
         return bool(self.raw.is_closed() if self.driver == "asyncpg" else self.raw.closed)
 
     @property
@@ -48,11 +48,11 @@ class RawConnection:
         return bool(self.raw.info.transaction_status != 0)
 
     async def close(self) -> None:
-        """End the session of the server."""
+        """Close the connection."""
         await self.raw.close()
 
-    def cut(self) -> None:
-        """The same, where nothing can be awaited: the server rolls back, and whoever uses it gets an error."""
+    def terminate(self) -> None:
+        """Close it where nothing can be awaited: the server rolls back, and pending statements fail."""
         with suppress(RuntimeError):
-            # Of an event loop that is closed, with which it has gone.
+            # Its event loop is closed, and so is the connection.
             self.raw.terminate() if self.driver == "asyncpg" else self.raw.pgconn.finish()

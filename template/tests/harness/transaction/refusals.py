@@ -1,72 +1,76 @@
-"""What a savepoint test cannot imitate: refused when it happens, remembered, and shown first by the test's report."""
+"""Messages for what a savepoint test cannot imitate. The operation is refused, and the report of the test shows why."""
 
 from dataclasses import dataclass, field
 
 OWN_DATABASE = (
-    "A savepoint test has one connection for all sessions. Mark the test with @pytest.mark.own_database: it then runs "
-    "on a database of its own, with real connections and real commits."
+    "In a savepoint test, all sessions share one connection. Mark the test with @pytest.mark.own_database: it then "
+    "runs on a database of its own, with real connections and real commits."
 )
 
 TRANSACTION = (
-    "BEGIN, COMMIT and ROLLBACK as SQL would end the test's transaction, and what was written before would stay. Use "
-    "`await session.commit()`, `await session.rollback()` or `async with session.begin():`."
+    "BEGIN, COMMIT or ROLLBACK was sent as SQL. It would end the test's transaction, and rows written before would "
+    "stay. Use `await session.commit()`, `await session.rollback()` or `async with session.begin():`."
 )
 
-LEVEL = "the isolation level of the test's transaction cannot change any more. " + OWN_DATABASE
+LEVEL = "The isolation level cannot change after the test's transaction has begun. " + OWN_DATABASE
 
 SWALLOWED = (
-    "an earlier statement has failed, its error was caught, and its session went on without a rollback. In production "
-    "PostgreSQL answers the COMMIT of such a transaction with a ROLLBACK, and no error: nothing would have been saved. "
-    "Put what may fail into `async with session.begin_nested():`, inside the `try`; or `await session.rollback()`."
+    "An earlier statement failed, its error was caught, and the session continued without a rollback. In production, "
+    "PostgreSQL answers the COMMIT of such a transaction with ROLLBACK and no error: nothing is saved. Put the "
+    "statement that may fail into `async with session.begin_nested():`, inside the `try`; or call "
+    "`await session.rollback()`."
 )
 
-TOOK_ALONG = (
-    "a transaction was rolled back, and would take along what another one has {what} since it began: in production, "
-    "that would have stayed. " + OWN_DATABASE
+ROLLBACK_CONFLICT = (
+    "The rollback of a transaction would also undo what another transaction has {what} since the first one began. In "
+    "production, that would not be undone. " + OWN_DATABASE
 )
 
-ASIDE = (
-    "a connection that was opened before this test, by the lifespan or by a fixture of a wider scope, is used in a "
-    "test with a database of its own, which is another one. Connect where it is used."
+CONNECTED_BEFORE_TEST = (
+    "A connection that the lifespan or a fixture with a wider scope opened before this test is used in a test with a "
+    "database of its own. The connection leads to another database. Open it where it is used."
 )
 
 ENDED = (
-    "the test's transaction is over, and what was written in it has stayed: something sent COMMIT, ROLLBACK or their "
-    "like through the driver. This worker's database is made anew. " + OWN_DATABASE
+    "The test's transaction has ended: COMMIT, ROLLBACK or a similar statement was sent through the driver. Rows "
+    "written before may stay, so the database of this worker is recreated. " + OWN_DATABASE
 )
 
 
 NO_DATABASE = (
-    "a connection to PostgreSQL was asked for{}, and no test database is in use. In a test, ask for "
-    "`client`, `db_session` or `engine`; code that connects when it is imported has to wait for the lifespan."
+    "A connection to PostgreSQL was requested{}, and no test database is in use. In a test, use `client`, `db_session` "
+    "or `engine`. Code that connects at import must connect in the lifespan instead."
 )
 
-BY_HAND = (
+DIRECT_CONNECTION = (
     "It would be outside of the test's transaction: it would not see the test's rows, and its commits would be real. "
-    "Mark the test with @pytest.mark.own_database: it then runs on a database of its own, and so is the connection."
+    "Mark the test with @pytest.mark.own_database: direct connections then go to the test's own database."
 )
 
-AT_ONCE = (
-    "two tasks use the database at once: {} opens a session while one of {}, which has written, is open. "
+CONCURRENT_TASKS = (
+    "Two tasks use the database at the same time: {} opened a session while {} has a session with uncommitted changes. "
     + OWN_DATABASE
 )
 
-STAYS_OPEN = "{} of the lifespan has kept a transaction open, in which it has written, for {} s"
+STAYS_OPEN = (
+    "Timed out after {1} s: {0} of the lifespan keeps a transaction with uncommitted changes open. It must commit or "
+    "roll back."
+)
 
-STILL_RUNS = "the test has ended, and a statement is still under way {} s later"
+STILL_RUNS = "The test ended, and a statement is still running {} s later. Await it before the test returns."
 
 
 class IsolationError(Exception):
-    """The test did what one transaction on one connection cannot hold."""
+    """The test requires more than one transaction on one connection."""
 
 
 @dataclass
 class Refusals:
-    """What was refused in a test, in order; the first is the cause of what follows it."""
+    """The refusals of a test, in order; the first is the cause of the others."""
 
     messages: list[str] = field(default_factory=list)
 
     def add(self, message: str) -> IsolationError:
-        """Remember a refusal; returns the error to be raised."""
+        """Record a refusal; returns the error to raise."""
         self.messages.append(message)
         return IsolationError(message)

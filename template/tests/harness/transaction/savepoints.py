@@ -1,161 +1,168 @@
-"""The savepoints that stand for transactions on one connection, in the order in which they were made.
+"""The stack of savepoints that represent transactions on one connection.
 
-Savepoints nest, and transactions of several connections need not. So a transaction that has only read gives its
-savepoint back as soon as another one begins; one that commits out of order is released when those above it are; and a
-rollback that would take along what another transaction has written is refused.
+Savepoints are nested; transactions of several connections need not be. So the savepoint of a transaction that has only
+read is released when another transaction begins. The savepoint of a transaction that commits out of order is released
+together with those above it. A rollback that would undo the changes of another transaction is refused.
 """
 
 from dataclasses import dataclass, field
 
-from .members import Member
-from .refusals import AT_ONCE, TOOK_ALONG
+from .logical_connection import LogicalConnection
+from .refusals import CONCURRENT_TASKS, ROLLBACK_CONFLICT
 
 
 @dataclass(eq=False)
 class Savepoint:
-    """One that is open.
+    """An open savepoint.
 
     Attributes:
-        owner: whose transaction it stands for.
-        has_written: whether a statement in it may have written something.
-        is_done: whether its owner has committed, and savepoints above it are still open.
-        holds_another: whether another transaction has committed into it.
+        owner: the connection whose transaction it represents.
+        has_written: whether a statement may have written rows.
+        is_committed: whether its owner has committed while savepoints above it are open.
+        contains_commit: whether another transaction inside it has committed.
     """
 
     name: str
-    owner: Member
+    owner: LogicalConnection
     has_written: bool = False
-    is_done: bool = False
-    holds_another: bool = False
+    is_committed: bool = False
+    contains_commit: bool = False
 
     @property
-    def is_held(self) -> bool:
-        """Whether its owner may still want to go back to it."""
-        return not self.is_done and (self.has_written or self.owner.nested > 0 or self.owner.has_failed)
+    def is_needed(self) -> bool:
+        """Whether its owner may still roll back to it."""
+        return not self.is_committed and (self.has_written or self.owner.nested > 0 or self.owner.has_failed)
 
 
 @dataclass
 class Savepoints:
-    """Those of one connection. What a method returns is to be sent; what it takes off the list, is off already."""
+    """The savepoints of one connection, the lowest first. Methods return the statements to send."""
 
     open: list[Savepoint] = field(default_factory=list)
     _count: int = 0
 
     @property
     def top(self) -> Savepoint | None:
-        """The last that was made."""
+        """The topmost savepoint."""
         return self.open[-1] if self.open else None
 
-    def is_on_top(self, member: Member) -> bool:
-        """Whether what is sent now would be part of this transaction."""
-        return bool(self.open) and self.open[-1].owner is member and not self.open[-1].is_done
+    def is_on_top(self, logical: LogicalConnection) -> bool:
+        """Whether a statement that is sent now belongs to this transaction."""
+        return bool(self.open) and self.open[-1].owner is logical and not self.open[-1].is_committed
 
-    def own(self, member: Member) -> list[Savepoint]:
-        """Those of a transaction that goes on, the lowest first."""
-        return [point for point in self.open if point.owner is member and not point.is_done]
+    def own(self, logical: LogicalConnection) -> list[Savepoint]:
+        """The savepoints of an uncommitted transaction, the lowest first."""
+        return [point for point in self.open if point.owner is logical and not point.is_committed]
 
-    def push(self, member: Member) -> str:
-        """Make one for this transaction."""
+    def push(self, logical: LogicalConnection) -> str:
+        """Create a savepoint for this transaction."""
         self._count += 1
-        self.open.append(Savepoint(f"savepoint_{self._count}", member))
+        self.open.append(Savepoint(f"savepoint_{self._count}", logical))
         return f"SAVEPOINT {self.open[-1].name}"
 
-    def make_room(self, member: Member) -> list[str]:
-        """What has to be sent before another transaction's savepoint can be made on top."""
-        statements, index = self._undo_failed(member), len(self.open)
-        while index and self.open[index - 1].owner is not member and not self.open[index - 1].is_held:
+    def release_others(self, logical: LogicalConnection) -> list[str]:
+        """Remove savepoints of other transactions from the top, as far as they are not needed."""
+        statements, index = self._undo_failed(logical), len(self.open)
+        while index and self.open[index - 1].owner is not logical and not self.open[index - 1].is_needed:
             index -= 1
         released = self.open[index:]
-        self._take_off(released)
+        self._pop(released)
         return [*statements, *([f"RELEASE SAVEPOINT {released[0].name}"] if released else [])]
 
-    def _undo_failed(self, member: Member) -> list[str]:
-        # PostgreSQL refuses every statement until then. The owner will be told so when it sends another.
-        if (failed := self._failed(member)) is None:
+    def _undo_failed(self, logical: LogicalConnection) -> list[str]:
+        # PostgreSQL refuses every statement until the rollback. The owner gets the error with its next statement.
+        if (failed := self._failed(logical)) is None:
             return []
-        failed.is_broken, failed.nested = True, 0
+        failed.was_rolled_back, failed.nested = True, 0
         while self.top is not None and self.top.owner is failed:
             name = self.open.pop().name
         return [f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}"]
 
-    def _failed(self, member: Member) -> Member | None:
+    def _failed(self, logical: LogicalConnection) -> LogicalConnection | None:
         top = self.top
-        return top.owner if top is not None and top.owner is not member and top.owner.has_failed else None
+        return top.owner if top is not None and top.owner is not logical and top.owner.has_failed else None
 
-    def release(self, member: Member) -> tuple[list[str], list[Savepoint]]:
-        """What a transaction's end sends, and the savepoints to be dropped when it was sent."""
-        own, index = self.own(member), len(self.open)
-        while index and (self.open[index - 1] in own or not self.open[index - 1].is_held):
+    def release(self, logical: LogicalConnection) -> tuple[list[str], list[Savepoint]]:
+        """Statements for the end of a transaction, and the savepoints to drop afterwards."""
+        own, index = self.own(logical), len(self.open)
+        while index and (self.open[index - 1] in own or not self.open[index - 1].is_needed):
             index -= 1
         found = self.open[index:]
-        # At the bottom of these, those that are in nobody's way stay: they would only have to be made again.
-        while found and found[0] not in own and not found[0].is_done:
+        # Savepoints of other transactions below it stay: they would have to be created again.
+        while found and found[0] not in own and not found[0].is_committed:
             del found[0]
         return ([f"RELEASE SAVEPOINT {found[0].name}"] if found else []), found
 
-    def drop(self, member: Member, released: list[Savepoint]) -> None:
-        """Take note of that end."""
-        for point in self.own(member):
-            point.is_done = True
-        self._take_off(released)
+    def drop(self, logical: LogicalConnection, released: list[Savepoint]) -> None:
+        """Remove the released savepoints, and mark the others of this transaction as committed."""
+        for point in self.own(logical):
+            point.is_committed = True
+        self._pop(released)
 
-    def _take_off(self, released: list[Savepoint]) -> None:
+    def _pop(self, released: list[Savepoint]) -> None:
         del self.open[len(self.open) - len(released) :]
-        # What was committed there is part of the one below now.
-        if self.top is not None and any(point.has_written or point.holds_another for point in released):
-            self.top.holds_another = True
+        # Changes that were committed in them now belong to the savepoint below.
+        if self.top is not None and any(point.has_written or point.contains_commit for point in released):
+            self.top.contains_commit = True
 
-    def is_alone(self, member: Member) -> bool:
-        """Whether nothing of another transaction's would go with this one."""
-        own = self.own(member)
+    def is_alone(self, logical: LogicalConnection) -> bool:
+        """Whether a rollback of this transaction would undo no changes of another transaction."""
+        own = self.own(logical)
         points = self.open[self.open.index(own[0]) :] if own else []
-        return bool(own) and not any(point.owner is not member or point.holds_another for point in points)
+        return bool(own) and not any(point.owner is not logical or point.contains_commit for point in points)
 
-    def roll_back(self, member: Member) -> list[str]:
-        """What undoes a transaction that has written; ask `taken_along` before."""
-        [first, *_] = self.own(member)
+    def roll_back(self, logical: LogicalConnection) -> list[str]:
+        """Undo a transaction that has written; check `rollback_conflict` before."""
+        [first, *_] = self.own(logical)
         del self.open[self.open.index(first) :]
         return [f"ROLLBACK TO SAVEPOINT {first.name}", f"RELEASE SAVEPOINT {first.name}"]
 
-    def taken_along(self, member: Member) -> str | None:
-        """What is wrong with rolling a transaction back: what else would go."""
-        points = self.open[self.open.index(self.own(member)[0]) :]
-        others = [point for point in points if point.owner is not member]
-        if any(point.holds_another for point in points) or any(point.is_done and point.has_written for point in others):
-            return TOOK_ALONG.format(what="committed")
-        return TOOK_ALONG.format(what="written") if any(point.is_held for point in others) else None
+    def rollback_conflict(self, logical: LogicalConnection) -> str | None:
+        """Why a transaction cannot be rolled back: the changes of another transaction would be undone."""
+        points = self.open[self.open.index(self.own(logical)[0]) :]
+        others = [point for point in points if point.owner is not logical]
+        if any(point.contains_commit for point in points) or any(
+            point.is_committed and point.has_written for point in others
+        ):
+            return ROLLBACK_CONFLICT.format(what="committed")
+        return ROLLBACK_CONFLICT.format(what="written") if any(point.is_needed for point in others) else None
 
-    def at_once(self, member: Member) -> str | None:
-        """What is wrong with sending something now: another task of the test is in the middle of a transaction."""
+    def concurrency_conflict(self, logical: LogicalConnection) -> str | None:
+        """Why a statement cannot be sent: another task of the test has a transaction with changes."""
         for point in self.open:
             owner = point.owner
-            is_apart = owner.root is not member.root and None not in (owner.root, member.root)
-            is_of_test = owner.is_of_test or member.is_of_test
-            if point.is_held and is_apart and not is_of_test and not (owner.is_of_lifespan or member.is_of_lifespan):
-                return AT_ONCE.format(member.name, owner.name)
-        # One that has failed is rolled back first.
-        failed = self._failed(member)
-        return None if failed is None else self.taken_along(failed)
+            is_other_task = owner.root is not logical.root and None not in (owner.root, logical.root)
+            is_of_test = owner.is_of_test or logical.is_of_test
+            if (
+                point.is_needed
+                and is_other_task
+                and not is_of_test
+                and not (owner.is_of_lifespan or logical.is_of_lifespan)
+            ):
+                return CONCURRENT_TASKS.format(logical.name, owner.name)
+        # A failed transaction is rolled back before the statement.
+        failed = self._failed(logical)
+        return None if failed is None else self.rollback_conflict(failed)
 
-    def blocker(self, member: Member) -> Member | None:
-        """Whose end a transaction has to wait for: what the lifespan does is beside the test, and not in it."""
+    def blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
+        """The transaction that must end first: transactions of the lifespan and of the test are not nested."""
         for point in self.open:
             owner = point.owner
-            if not point.is_held or owner is member:
+            if not point.is_needed or owner is logical:
                 continue
-            if owner.is_of_lifespan != member.is_of_lifespan or (
-                owner.is_of_lifespan and owner.task is not member.task
+            if owner.is_of_lifespan != logical.is_of_lifespan or (
+                owner.is_of_lifespan and owner.task is not logical.task
             ):
                 return owner
         return None
 
-    def of_lifespan(self) -> Member | None:
-        """A transaction of the lifespan's that has written, and goes on."""
-        owners = (point.owner for point in self.open if point.is_held)
+    def lifespan_owner(self) -> LogicalConnection | None:
+        """A transaction of the lifespan that has written and has not ended."""
+        owners = (point.owner for point in self.open if point.is_needed)
         return next((owner for owner in owners if owner.is_of_lifespan), None)
 
-    def forget(self) -> None:
-        """The outer transaction is over."""
+    def reset(self) -> None:
+        """Forget all savepoints: the outer transaction has ended."""
         for point in self.open:
-            point.owner.nested, point.owner.has_failed, point.owner.is_broken = 0, False, False
+            point.owner.nested, point.owner.has_failed, point.owner.was_rolled_back = 0, False, False
         self.open.clear()

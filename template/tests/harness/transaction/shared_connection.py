@@ -1,7 +1,7 @@
-"""The one connection of a savepoint test, as all engines of the application share it, and whose turn it is.
+"""The connection of a savepoint test, which all engines of the application share, one statement at a time.
 
-What an engine takes for its transaction is a savepoint: COMMIT is RELEASE, and ROLLBACK is ROLLBACK TO. The test's own
-transaction is begun by the first statement, and rolled back at the end.
+The transaction of an engine is a savepoint: COMMIT becomes RELEASE, and ROLLBACK becomes ROLLBACK TO. The first
+statement begins the outer transaction of the test; the end of the test rolls it back.
 """
 
 import asyncio
@@ -10,41 +10,41 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .members import BY_DRIVER, OF_LIFESPAN, Member
+from .logical_connection import DRIVER_STATEMENT, IN_LIFESPAN, LogicalConnection
 from .outer_transaction import Mode
 from .raw_connection import Driver, RawConnection
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
-from .shielded import to_its_end
+from .shielded import run_shielded
 from .transactions import Transactions
 
-# Seconds that a transaction waits for another one's end: not how long it takes, but when it will never come.
+# Seconds that a transaction waits for the end of another transaction, before an error is reported.
 LIMIT = 10
 
 
 @dataclass(eq=False)
 class SharedConnection:
-    """A connection of the driver's, opened by the first engine that asks for one.
+    """A connection of the driver, opened when the first engine connects.
 
     Args:
-        transactions: on it.
+        transactions: the transactions on the connection.
 
     Attributes:
-        loop: the event loop of the tests, which is the connection's.
-        demand: isolates the test that runs, which has not asked for it; None if there is none.
-        mutex: held while a statement is under way.
-        codecs: of types, as asyncpg was told them.
+        loop: the event loop of the tests, to which the connection belongs.
+        isolate: begins isolation for a test without fixtures of the harness; None in other tests.
+        mutex: held while a statement is being sent.
+        codecs: the type codecs that were set on the asyncpg connection.
     """
 
     transactions: Transactions
     loop: asyncio.AbstractEventLoop | None = None
-    demand: Callable[[], None] | None = None
+    isolate: Callable[[], None] | None = None
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
     codecs: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _open: tuple[Driver, Callable[[], Awaitable[Any]]] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def connect(self, driver: Driver, open_: Callable[[], Awaitable[Any]]) -> None:
-        """Open the connection, unless it is open; should it be closed, it will be opened in the same way."""
+        """Open the connection unless it is open; `open_` also reopens it later."""
         async with self.mutex:
             if not self.transactions.is_open:
                 self._open = driver, open_
@@ -52,7 +52,7 @@ class SharedConnection:
 
     @property
     def raw(self) -> Any:
-        """The driver's own connection; None if there is none."""
+        """The connection of the driver; None if there is none."""
         return None if self.transactions.connection is None else self.transactions.connection.raw
 
     async def _reopen(self) -> None:
@@ -61,20 +61,20 @@ class SharedConnection:
             self.transactions.use(RawConnection(driver, await open_()))
             self.codecs.clear()
 
-    def isolate_if_demanded(self) -> None:
-        """Begin a test's transaction, if a test runs that has no fixture which has begun it."""
-        if self.transactions.mode == "outside" and self.demand is not None and not OF_LIFESPAN.get():
-            self.demand()
+    def isolate_if_needed(self) -> None:
+        """Begin isolation, if the test has no fixture that has begun it."""
+        if self.transactions.mode == "outside" and self.isolate is not None and not IN_LIFESPAN.get():
+            self.isolate()
 
     def begin(self, mode: Mode) -> None:
-        """A test begins, or the lifespan's start."""
+        """Called at the beginning of a test, and before the startup of the lifespan."""
         self.transactions.begin(mode)
         self._change()
 
     async def end(self) -> str | None:
-        """Roll the test back, or commit what the lifespan has written; returns what is wrong, if anything."""
+        """Roll back the test, or commit the startup of the lifespan; returns an error message, or None."""
         deadline, wrong = asyncio.get_running_loop().time() + LIMIT, None
-        while wrong is None and (owner := self.transactions.savepoints.of_lifespan()) is not None:
+        while wrong is None and (owner := self.transactions.savepoints.lifespan_owner()) is not None:
             wrong = await self._has_not_ended(owner, deadline)
         mode, self.transactions.mode = self.transactions.mode, "outside"
         try:
@@ -83,14 +83,14 @@ class SharedConnection:
                 wrong = await self.transactions.end(mode, is_commit=is_commit) or wrong
         except TimeoutError:
             wrong = STILL_RUNS.format(LIMIT)
-            self.cut()
+            self.terminate()
         except BaseException as error:
-            # The server rolls back what is cut; a test after this one would go on in a transaction that is left.
-            self.cut()
+            # The server rolls back a terminated connection; an open transaction would continue in the next test.
+            self.terminate()
             if mode == "seeding" or not isinstance(error, Exception):
                 raise
         finally:
-            self.transactions.forget()
+            self.transactions.reset()
             self._change()
         return wrong
 
@@ -101,91 +101,91 @@ class SharedConnection:
         if connection is not None:
             await connection.close()
 
-    def cut(self) -> None:
-        """The same, where nothing can be awaited: whoever still uses the connection gets an error."""
+    def terminate(self) -> None:
+        """Close it where nothing can be awaited: pending statements fail."""
         connection, self.transactions.mode = self.transactions.connection, "outside"
         self.transactions.use(None)
         if connection is not None:
-            connection.cut()
+            connection.terminate()
 
-    # What a transaction asks for.
+    # Called by the proxies.
 
     @asynccontextmanager
-    async def statement(self, member: Member) -> AsyncIterator[None]:
-        """Sends a statement in its block, alone, with a savepoint of its transaction's own on top.
+    async def statement(self, logical: LogicalConnection) -> AsyncIterator[None]:
+        """Let the block send a statement, exclusively, with the savepoint of its transaction on top.
 
         Raises:
-            IsolationError: it cannot be imitated; the message says what to write instead.
+            IsolationError: a savepoint test cannot imitate the statement; the message says what to write instead.
         """
-        announced, member.announced = member.announced or BY_DRIVER, None
-        await self._take_turn(member)
-        member.is_sending = True
+        next_statement, logical.next_statement = logical.next_statement or DRIVER_STATEMENT, None
+        await self._acquire(logical)
+        logical.is_sending = True
         try:
             if self.transactions.connection is None:
-                # Closed between tests, and an engine has gone on.
+                # The connection was closed between tests, and an engine still uses its proxy.
                 await self._reopen()
-            if not self.transactions.may_go_on(member, announced):
-                await to_its_end(self.transactions.make_room(member, announced, self.transactions.mode))
+            if not self.transactions.can_send_now(logical, next_statement):
+                await run_shielded(self.transactions.prepare(logical, next_statement, self.transactions.mode))
             yield
         except BaseException:
-            if announced.is_autocommit:
-                await to_its_end(self.transactions.roll_back(member))
+            if next_statement.is_autocommit:
+                await run_shielded(self.transactions.roll_back(logical))
             raise
         else:
-            if announced.is_autocommit:
-                await to_its_end(self.transactions.commit(member))
+            if next_statement.is_autocommit:
+                await run_shielded(self.transactions.commit(logical))
         finally:
-            member.is_sending = False
+            logical.is_sending = False
             self.mutex.release()
 
-    async def commit(self, member: Member) -> None:
-        """End a transaction; what it wrote is there until the test's own transaction ends."""
+    async def commit(self, logical: LogicalConnection) -> None:
+        """Commit a transaction; its changes stay until the outer transaction ends."""
         try:
             async with self.mutex:
-                await to_its_end(self.transactions.commit(member))
+                await run_shielded(self.transactions.commit(logical))
         finally:
             self._change()
 
-    async def roll_back(self, member: Member) -> None:
-        """Undo a transaction; raises `IsolationError` if that would undo what another transaction has written."""
+    async def roll_back(self, logical: LogicalConnection) -> None:
+        """Roll back a transaction; raises `IsolationError` if that would undo changes of another transaction."""
         try:
             async with self.mutex:
-                await to_its_end(self.transactions.roll_back(member))
+                await run_shielded(self.transactions.roll_back(logical))
         finally:
             self._change()
 
-    async def end_connecting(self, member: Member) -> None:
-        """The pool has set a connection up, and lends it."""
-        member.is_connecting = False
+    async def end_connecting(self, logical: LogicalConnection) -> None:
+        """Called when the pool has set up a connection."""
+        logical.is_connecting = False
         async with self.mutex:
-            await to_its_end(self.transactions.end_connecting("COMMIT"))
+            await run_shielded(self.transactions.end_connecting("COMMIT"))
 
-    # Whose turn it is.
+    # Waiting for other transactions.
 
-    async def _take_turn(self, member: Member) -> None:
-        """Wait until this transaction may send something; the mutex is held then."""
+    async def _acquire(self, logical: LogicalConnection) -> None:
+        """Wait until this transaction may send a statement, and acquire the mutex."""
         deadline = asyncio.get_running_loop().time() + LIMIT
         while True:
             await self.mutex.acquire()
-            # Asked with the turn in hand: who had it before may have begun to write.
-            blocker = self._blocker(member)
+            # Checked with the mutex held: its last holder may have begun to write.
+            blocker = self._blocker(logical)
             if blocker is None:
                 return
             self.mutex.release()
-            if member.is_of_lifespan and not blocker.is_of_lifespan:
-                # As late as it likes, since no test waits for it.
+            if logical.is_of_lifespan and not blocker.is_of_lifespan:
+                # Without a time limit, since no test waits for the lifespan.
                 await self._changed.wait()
             elif (wrong := await self._has_not_ended(blocker, deadline)) is not None:
-                self.transactions.refuse(f"{wrong}, and {member.name} had to wait for it. {OWN_DATABASE}")
+                self.transactions.refuse(f"{wrong} Waiting for it: {logical.name}. {OWN_DATABASE}")
 
-    def _blocker(self, member: Member) -> Member | None:
-        if member.is_of_lifespan and self.transactions.mode == "outside":
-            # A test, the next one.
-            return Member()
-        return self.transactions.savepoints.blocker(member)
+    def _blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
+        if logical.is_of_lifespan and self.transactions.mode == "outside":
+            # The lifespan waits for the next test.
+            return LogicalConnection()
+        return self.transactions.savepoints.blocker(logical)
 
-    async def _has_not_ended(self, owner: Member, deadline: float) -> str | None:
-        """Wait until something changes; what to say if nothing has until then."""
+    async def _has_not_ended(self, owner: LogicalConnection, deadline: float) -> str | None:
+        """Wait until a transaction ends; returns an error message if the deadline has passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._changed.wait()

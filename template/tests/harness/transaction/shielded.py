@@ -1,6 +1,6 @@
-"""What is awaited to its end, although whoever waits for it is cancelled.
+"""Runs a coroutine to its end, even if the task that awaits it is cancelled.
 
-What is known of the savepoints has to be what the server knows: a SAVEPOINT that was cancelled may be there, or not.
+The recorded savepoints must be those of the server: after a cancelled SAVEPOINT, the savepoint may exist or not.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Seconds, should the server not answer.
+# Seconds after a cancellation, in case the server does not respond.
 LIMIT = 10
 
 
-async def to_its_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Await it in a task of its own; a cancellation is raised when it is done."""
+async def run_shielded(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Await the coroutine in a new task; raise a cancellation after its end."""
     task = asyncio.create_task(coroutine)
     try:
         return await asyncio.shield(task)
@@ -26,6 +26,6 @@ async def to_its_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
                 await asyncio.wait({task})
         limit.cancel()
         if not task.cancelled():
-            # Looked at, so that asyncio does not log it.
+            # Retrieved, so that asyncio does not log it.
             task.exception()
         raise

@@ -1,18 +1,18 @@
-"""What a statement does to its transaction, as its text tells: read, write, or begin and end something.
+"""The kind of a statement, by its text: read, write, DDL, or control of transactions and savepoints.
 
-A function may write whatever the SELECT that calls it looks like: it is taken for a read. Its rows go with a rollback,
-unless another transaction has begun meanwhile.
+A SELECT that calls a function counts as a read, although the function may write. A rollback undoes these writes, unless
+another transaction has begun before it.
 """
 
 import re
 from enum import Enum, auto
 from functools import lru_cache
 
-# Comments, strings and quoted names, in which a word means nothing.
+# Comments, strings and quoted identifiers: their words are ignored.
 QUOTED = re.compile(r"""--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"[^"]*\"""", re.S)
 WORD = re.compile(r"\w+")
 READS = {"select", "show", "values", "table", "explain", "fetch", "move", "close", "declare", "listen", "unlisten"}
-# EXPLAIN ANALYZE executes, and so does what stands in a CTE; SELECT INTO makes a table.
+# EXPLAIN ANALYZE executes the statement, a CTE may contain a statement that writes, SELECT INTO creates a table.
 WRITES = re.compile(r"(?<![.\w])(?:into|update|delete\s+from|analyze)\b")
 LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|\bfor\s+key\s+share\b")
 DDL = {"create", "alter", "drop", "truncate", "grant", "revoke", "comment", "reindex", "refresh", "do", "call"}
@@ -20,7 +20,7 @@ ENDS = {"commit", "end", "abort", "begin", "start", "prepare"}
 
 
 class Kind(Enum):
-    """What a statement does."""
+    """The kind of a statement."""
 
     READ = auto()
     WRITE = auto()
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @lru_cache(4096)
 def kind_of(statement: str) -> Kind:
-    """What a statement does, by its first words."""
+    """The kind of a statement, by its first words."""
     text = QUOTED.sub(" ", statement.lower())
     first, *following = WORD.findall(text.lstrip(" \n\t(;")[:60]) or [""]
     match first:
@@ -53,6 +53,6 @@ def kind_of(statement: str) -> Kind:
         case _ if first in DDL:
             return Kind.DDL
         case _ if first in READS or first == "with":
-            # The words of FOR UPDATE are not those of an UPDATE.
+            # FOR UPDATE is not an UPDATE.
             return Kind.WRITE if WRITES.search(LOCKS.sub("", text)) else Kind.READ
     return Kind.WRITE

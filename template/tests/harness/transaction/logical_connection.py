@@ -1,0 +1,111 @@
+"""The state of one connection of the application on the shared connection of a savepoint test."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.requests import REQUEST, Request
+from .commit_effects import CommitEffects
+from .statement_kind import Kind
+
+# True in tasks of the lifespan: their statements belong to no test.
+IN_LIFESPAN: ContextVar[bool] = ContextVar("savepoint_in_lifespan", default=False)
+
+
+@dataclass(frozen=True)
+class NextStatement:
+    """A statement that SQLAlchemy is about to send.
+
+    Attributes:
+        kind: the kind of the statement.
+        is_autocommit: whether the statement is a transaction by itself.
+        modes: modes of the transaction that it begins, e.g. "READ ONLY".
+        settings: the names of the local settings that it sets.
+    """
+
+    kind: Kind
+    is_autocommit: bool = False
+    modes: Sequence[str] = ()
+    settings: Collection[str] = ()
+
+
+# A statement that the application sends through the driver, without SQLAlchemy.
+DRIVER_STATEMENT = NextStatement(Kind.WRITE)
+
+
+@dataclass(eq=False)
+class LogicalConnection:
+    """A connection as an engine sees it, and the transaction that it is in.
+
+    Attributes:
+        is_connecting: whether the pool is setting up the connection.
+        level: the isolation level of its engine; None for the server's default.
+        task: the task that began the transaction; None between transactions.
+        root: the task that sent the request; outside of requests, the same as `task`; None if unknown.
+        request: the request during which the transaction began; None outside of requests.
+        is_of_lifespan: whether a task of the lifespan began the transaction.
+        is_of_test: whether the connection is that of `db_session`.
+        nested: the number of open savepoints of `begin_nested()`.
+        has_failed: whether a statement has failed, so that PostgreSQL refuses further statements.
+        was_rolled_back: whether the failed transaction was rolled back early, for the sake of another transaction.
+        commit_effects: other effects of the end of the transaction.
+        next_statement: the next statement of SQLAlchemy; None if SQLAlchemy does not send it.
+        is_sending: whether a statement is being sent.
+    """
+
+    is_connecting: bool = True
+    level: str | None = None
+    task: asyncio.Task[Any] | None = None
+    root: asyncio.Task[Any] | None = None
+    request: Request | None = None
+    is_of_lifespan: bool = False
+    is_of_test: bool = False
+    nested: int = 0
+    has_failed: bool = False
+    was_rolled_back: bool = False
+    commit_effects: CommitEffects = field(default_factory=CommitEffects)
+    next_statement: NextStatement | None = None
+    is_sending: bool = False
+
+    def begin(self, *, is_of_test: bool) -> None:
+        """Record the task and the request that begin the transaction, unless it has begun."""
+        if self.task is None:
+            self.task = asyncio.current_task()
+            self.request = REQUEST.get()
+            self.root = _known(self.task) if self.request is None else self.request.sender
+            self.is_of_lifespan = IN_LIFESPAN.get()
+            self.is_of_test = is_of_test
+
+    def end(self) -> None:
+        """Reset the state at the end of the transaction."""
+        self.task = self.root = self.request = None
+        self.nested, self.next_statement = 0, None
+        self.has_failed = self.was_rolled_back = False
+        self.commit_effects.clear()
+
+    def count(self, kind: Kind) -> None:
+        """Count the open savepoints of `begin_nested()`."""
+        if kind is Kind.SAVEPOINT:
+            self.nested += 1
+        elif kind is Kind.RELEASE:
+            # A RELEASE as SQL after ROLLBACK TO: the savepoint was subtracted already.
+            self.nested = max(0, self.nested - 1)
+        elif kind is Kind.ROLLBACK_TO:
+            # SQLAlchemy does not release a savepoint that it has rolled back to.
+            self.nested = max(0, self.nested - 1)
+            self.has_failed = False
+
+    @property
+    def name(self) -> str:
+        """The name of the connection in messages."""
+        if self.is_of_test:
+            return "db_session"
+        return "the test" if self.task is None else f"task {self.task.get_name()}"
+
+
+def _known(task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+    # SQLAlchemy closes a session in a separate task, which may flush pending changes.
+    frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
+    return None if frame is not None and frame.f_globals["__name__"].startswith("sqlalchemy.") else task
