@@ -239,6 +239,7 @@ async def test_two_at_once(client: AsyncClient) -> None:
         ],
         SAVEPOINT,
         ["Two tasks use the database at the same time", "@pytest.mark.own_database"],
+        alone="they overlap for certain only as long as the application has answered none",
     ),
     Mistake(
         "a tenant that only the request before has set",
