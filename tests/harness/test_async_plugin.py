@@ -8,6 +8,9 @@ import pytest
 from tests.environment import UV, Project, synced
 from tests.harness.sample import Outcome, Sample
 
+# One worker has the environment with pytest-asyncio.
+pytestmark = pytest.mark.xdist_group("asyncio")
+
 MARKED = """
 import pytest
 from httpx import AsyncClient

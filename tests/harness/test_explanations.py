@@ -9,6 +9,9 @@ import pytest
 from tests.environment import Project
 from tests.harness.sample import Sample
 
+# The cases are run once for all tests that look at what they said, and not by each worker.
+pytestmark = pytest.mark.xdist_group("explanations")
+
 CASES = Path(__file__).with_name("cases")
 
 OPTION = "select(User).options(selectinload(User.namesakes))"

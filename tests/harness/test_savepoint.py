@@ -13,6 +13,9 @@ import pytest
 from tests.environment import UV, Project, synced
 from tests.harness.sample import Sample
 
+# The cases are run once for all tests that look at what they said, and not by each worker.
+pytestmark = pytest.mark.xdist_group("savepoint")
+
 Run = Callable[[str], dict[str, str | None]]
 
 CASES = Path(__file__).with_name("cases")
