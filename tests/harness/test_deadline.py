@@ -340,9 +340,9 @@ def test_what_takes_its_time_and_is_right(sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("setting", "tens"),
     [
-        ("savepoint_test_timeout_seconds=120", 12),
-        ("savepoint_test_timeout_seconds=0", 0),
-        ("savepoint_slow_test_seconds=30", 18),
+        ("test_timeout_seconds=120", 12),
+        ("test_timeout_seconds=0", 0),
+        ("slow_test_seconds=30", 18),
     ],
 )
 def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> None:

@@ -43,6 +43,7 @@ MODULES = [
     "schema.history",
     "schema.new_revisions",
     "guards.base",
+    "guards.slow_test",
     "runner.event_loop",
     "runner.async_plugin",
     "runner.deadline",
