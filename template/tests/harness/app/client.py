@@ -41,6 +41,20 @@ class ASGIApp:
         await self.start(scope, receive, send)
 
 
+class Clients(ExitStack):
+    """Closes clients without an event loop: none of them waits, since its transport has no connection."""
+
+    async def enter_async_context(self, client: AsyncClient) -> AsyncClient:
+        """Like that of an `AsyncExitStack`."""
+        self.callback(self._close, client)
+        return await client.__aenter__()
+
+    @staticmethod
+    def _close(client: AsyncClient) -> None:
+        with suppress(StopIteration):
+            client.aclose().send(None)
+
+
 @pytest.fixture
 def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> ASGIApp:
     """The ASGI application, with the state of the lifespan, and with the guards for each request."""
@@ -55,7 +69,7 @@ def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterat
     asgi_app = ASGIApp(running_app)
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
-    with ExitStack() as clients:
+    with Clients() as clients:
         # In the exit stack: an override that stays after its test would change later tests.
         clients.callback(overrides.update, overrides_before)
         clients.callback(overrides.clear)
@@ -63,16 +77,9 @@ def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterat
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
             transport = ASGITransport(asgi_app, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
-            clients.callback(_close, client)
-            return await client.__aenter__()
+            return await clients.enter_async_context(client)
 
         yield make
-
-
-def _close(client: AsyncClient) -> None:
-    # Without an event loop: `aclose` awaits nothing, since the transport has no connections.
-    with suppress(StopIteration):
-        client.aclose().send(None)
 
 
 @pytest.fixture
