@@ -83,7 +83,7 @@ def _outcome(error: BaseException | None, root: Path) -> str:
 def _describe(error: BaseException, root: Path) -> list[str]:
     """The error and its places; an error that it hides, e.g. by an exception in `finally`, comes first."""
     if isinstance(error, BaseExceptionGroup):
-        # An exception group says nothing; its members do.
+        # The members of a group name the errors; its own message does not.
         first, *others = (_describe(part, root) for part in error.exceptions)
         lines = [*first, *(line for other in others for line in _prefixed("and with", other))]
     else:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# The holder of a lock is in the same test, so a longer wait is in vain. The application's own setting overrides it.
+# The holder of a lock is in the same test, so a longer wait does not help. The application's own setting overrides it.
 LOCK_TIMEOUT_MS = 10_000
 
 
