@@ -140,6 +140,43 @@ async def test_a_user(client: AsyncClient) -> None:
     assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
 """
 
+BY_THE_SERVER = """
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from tests.harness import Migrations
+from tests.harness.database.server import Server
+from tests.harness.transaction.refusals import IsolationError
+
+def test_databases_of_others(postgres_server: Server, migrations: Migrations, engine: AsyncEngine) -> None:
+    for name in ("postgres", "precious", str(engine.url.database)):
+        with pytest.raises(IsolationError, match="in test_databases_of_others"):
+            postgres_server.connect(name)
+        with pytest.raises(IsolationError, match=name):
+            postgres_server.url(name)
+        with pytest.raises(IsolationError, match="empty_database_name"):
+            migrations.downgrade(name)
+
+def test_an_empty_database(postgres_server: Server, migrations: Migrations, empty_database_name: str) -> None:
+    migrations.upgrade(empty_database_name)
+    with postgres_server.connect(empty_database_name) as connection:
+        connection.execute("SELECT count(*) FROM users")
+    globals()["before"] = empty_database_name
+
+@pytest.mark.own_database
+async def test_the_database_of_the_test(
+    postgres_server: Server, migrations: Migrations, engine: AsyncEngine, db_session: AsyncSession
+) -> None:
+    migrations.downgrade(str(engine.url.database), "base")
+    migrations.upgrade(str(engine.url.database))
+    with postgres_server.connect(str(engine.url.database)) as connection:
+        connection.execute("INSERT INTO users (email) VALUES ('ada@example.com')")
+    assert await db_session.scalar(text("SELECT count(*) FROM users")) == 1
+    with pytest.raises(IsolationError):
+        postgres_server.connect(before)
+"""
+
 
 def precious(sample: Sample, server: Server) -> None:
     """A developer's database on the same server, which the code of the project names."""
@@ -193,4 +230,14 @@ def test_a_connection_of_the_lifespan(sample: Sample, server: Server, url: str) 
     outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=url)
 
     assert "2 passed" in outcome.output, outcome.output
+    assert rows(server) == (5,)
+
+
+def test_connections_by_the_server(sample: Sample, server: Server, url: str) -> None:
+    precious(sample, server)
+    sample.write("tests/test_a.py", BY_THE_SERVER)
+
+    outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=url)
+
+    assert "3 passed" in outcome.output, outcome.output
     assert rows(server) == (5,)

@@ -71,8 +71,8 @@ async def test_a_block_of_the_loop(client: AsyncClient) -> None:
     time.sleep(3600)
 
 
-def test_a_statement_of_psycopg(postgres_server: Server) -> None:
-    with postgres_server.connect() as connection:
+def test_a_statement_of_psycopg(postgres_server: Server, empty_database_name: str) -> None:
+    with postgres_server.connect(empty_database_name) as connection:
         connection.execute("SELECT pg_sleep(3600)")
 
 

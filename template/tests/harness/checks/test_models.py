@@ -88,10 +88,10 @@ def _calls_of_create_all(path: Path) -> Iterator[int]:
 
 
 def test_foreign_keys_are_indexed(
-    postgres_server: Server, _worker_database: WorkerDatabase, pytestconfig: pytest.Config
+    _server: Server, _worker_database: WorkerDatabase, pytestconfig: pytest.Config
 ) -> None:
     allowed = settings_of(pytestconfig).unindexed_foreign_keys
-    with postgres_server.connect(_worker_database.name) as connection:
+    with _server.connect(_worker_database.name) as connection:
         unindexed = [row for row in connection.execute(UNINDEXED_KEYS.encode()) if row[1] not in allowed]
     if unindexed:
         pytest.fail(

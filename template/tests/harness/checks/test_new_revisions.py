@@ -28,7 +28,7 @@ def test_new_migrations_keep_data(
 def test_new_migrations_are_lock_safe(
     _new_revisions: list[Script],
     migration_history: MigrationHistory,
-    postgres_server: Server,
+    _server: Server,
     pytestconfig: pytest.Config,
 ) -> None:
     command = squawk()
@@ -39,7 +39,7 @@ def test_new_migrations_are_lock_safe(
             rewrites = script.revision in migration_history.rewrites
             statements = migration_history.statements[script.revision]
             _fail_if(
-                [f"  {found}" for found in unsafe(command, statements, postgres_server.major, rewrites=rewrites)],
+                [f"  {found}" for found in unsafe(command, statements, _server.major, rewrites=rewrites)],
                 f"The upgrade of {script.revision} makes requests of the running release wait or fail:",
                 "If the table is small, or not in use during the upgrade, add the reason to the revision: "
                 'takes_locks = "a few hundred rows"',

@@ -36,6 +36,7 @@ class WorkerDatabases:
 
     Attributes:
         source: the name of the database that tests get clones of; "" until it exists.
+        of_test: the names of databases that exist for the current test only.
     """
 
     def __init__(self, server: Server, owner: str) -> None:
@@ -44,6 +45,7 @@ class WorkerDatabases:
         self._run_id = owner.partition("_")[0]
         self._maintenance = MaintenanceConnection(server)
         self.source = ""
+        self.of_test: set[str] = set()
         self._count = 0
         self._kept: set[str] = set()
         self._maintenance.lock(self.prefix)
@@ -82,6 +84,15 @@ class WorkerDatabases:
         """Replace the worker's database with a new clone, after a commit."""
         self._maintenance.drop(name)
         self._maintenance.clone(self.source, name)
+
+    @contextmanager
+    def admitting(self, name: str) -> Iterator[None]:
+        """Let the test connect to this database in the block, by `postgres_server` and `migrations`."""
+        self.of_test.add(name)
+        try:
+            yield
+        finally:
+            self.of_test.discard(name)
 
     def drop(self, name: str) -> None:
         """Drop a database of the harness, and end its connections."""

@@ -38,11 +38,11 @@ def record_outcome(item: pytest.Item, report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session")
 def _clones(
-    request: pytest.FixtureRequest, postgres_server: Server, _databases: WorkerDatabases, _seeded_database: str
+    request: pytest.FixtureRequest, _server: Server, _databases: WorkerDatabases, _seeded_database: str
 ) -> Iterator[Clones]:
     """The databases for the own_database tests of this worker."""
     wanted = sum(item.get_closest_marker("own_database") is not None for item in request.session.items)
-    clones = Clones(postgres_server, _databases.source, _databases.next_name, wanted)
+    clones = Clones(_server, _databases.source, _databases.next_name, wanted)
     request.config.stash[CLONES] = clones
     yield clones
     clones.close()
@@ -51,18 +51,19 @@ def _clones(
 @pytest.fixture
 def _own_database(
     request: pytest.FixtureRequest,
-    postgres_server: Server,
+    _server: Server,
     _databases: WorkerDatabases,
     _clones: Clones,
 ) -> Iterator[WorkerDatabase]:
     """A clone of the template database for one test, dropped when the test has passed."""
     name = _clones.take()
     try:
-        yield WorkerDatabase(name, postgres_server.url(name))
+        with _databases.admitting(name):
+            yield WorkerDatabase(name, _server.url(name))
     finally:
-        if request.node.stash.get(HAS_FAILED, True) and keeps_databases(request.config, postgres_server):
+        if request.node.stash.get(HAS_FAILED, True) and keeps_databases(request.config, _server):
             _databases.keep(name)
-            report_kept_database(request.config, request.node.nodeid, postgres_server, name)
+            report_kept_database(request.config, request.node.nodeid, _server, name)
         else:
             _clones.drop(name)
 

@@ -72,7 +72,7 @@ def seed_data() -> SeedData | None:
 @pytest.fixture(scope="session")
 def _seeded_database(
     pytestconfig: pytest.Config,
-    postgres_server: Server,
+    _server: Server,
     _databases: WorkerDatabases,
     _template_database: str,
     _redirect: Redirect,
@@ -83,7 +83,7 @@ def _seeded_database(
         _databases.source = _template_database
         return _template_database
     _databases.source = name = _databases.clone(_template_database)
-    engine = create_async_engine(postgres_server.url(name, installed_driver()), poolclass=NullPool)
+    engine = create_async_engine(_server.url(name, installed_driver()), poolclass=NullPool)
     _redirect.engines.exempt(engine)
 
     async def write() -> None:

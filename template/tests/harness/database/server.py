@@ -1,20 +1,24 @@
 """The PostgreSQL server of a run: found when the first test needs it, and shared by all workers."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+from sqlalchemy import URL
 
+from ..connections.process import REDIRECT
 from ..core.network_access import NETWORK_ACCESS
 from ..core.progress import announce, showing_progress
 from ..core.run import add_to_summary, stop_run, worker_input
 from ..core.settings import settings_of
 from ..postgres import find
 from ..postgres.server import NoServerError, Server
-from .template import schema_of
+from ..transaction.refusals import IsolationError
+from .template import DATABASES, schema_of
 
 if TYPE_CHECKING:
     from ..postgres.run_folder import RunFolder
@@ -22,10 +26,44 @@ if TYPE_CHECKING:
 FOLDER = pytest.StashKey["RunFolder"]()
 USED = pytest.StashKey[Server]()
 
+NOT_OF_TEST = (
+    'A test requested database "{}" from `postgres_server` or `migrations`{}. They commit what they write, so they '
+    "connect only to the database of `empty_database_name` and, in a test with @pytest.mark.own_database, to "
+    "`engine.url.database`. Use one of these databases."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOfTests(Server):
+    """The server as tests get it: it connects only to databases of the current test."""
+
+    config: pytest.Config = field(repr=False)
+
+    def url(self, database: str, driver: str = "asyncpg") -> URL:
+        """The URL of a database of this test; raises `IsolationError` for another one."""
+        self._raise_if_not_of_test(database)
+        return super().url(database, driver)
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection to a database of this test; raises `IsolationError` for another one."""
+        self._raise_if_not_of_test(database)
+        return super().connect(database)
+
+    def _raise_if_not_of_test(self, database: str) -> None:
+        databases = self.config.stash.get(DATABASES, None)
+        if databases is None or database not in databases.of_test:
+            raise IsolationError(NOT_OF_TEST.format(database, self.config.stash[REDIRECT].place()))
+
 
 @pytest.fixture(scope="session")
-def postgres_server(pytestconfig: pytest.Config) -> Server:
-    """A PostgreSQL server of the project's major version."""
+def postgres_server(pytestconfig: pytest.Config, _server: Server) -> Server:
+    """A PostgreSQL server of the project's major version; tests connect to their own databases on it."""
+    return ServerOfTests(**asdict(_server), config=pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def _server(pytestconfig: pytest.Config) -> Server:
+    """The server of the run, with all its databases."""
     access = pytestconfig.stash[NETWORK_ACCESS]
     try:
         with access.unchecked():

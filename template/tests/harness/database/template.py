@@ -33,12 +33,12 @@ SERVER_FACTS = """
 
 
 @pytest.fixture(scope="session")
-def _databases(pytestconfig: pytest.Config, postgres_server: Server) -> Iterator[WorkerDatabases]:
+def _databases(pytestconfig: pytest.Config, _server: Server) -> Iterator[WorkerDatabases]:
     """The databases of this worker on the test server."""
-    databases = WorkerDatabases(postgres_server, f"{run_id(pytestconfig)}_{worker_id(pytestconfig)}")
+    databases = WorkerDatabases(_server, f"{run_id(pytestconfig)}_{worker_id(pytestconfig)}")
     pytestconfig.stash[DATABASES] = databases
     # Only a server that exists before the run can have databases of ended runs.
-    if postgres_server.source == "url" and (line := databases.sweep()):
+    if _server.source == "url" and (line := databases.sweep()):
         add_to_summary(pytestconfig, "left", line)
     yield databases
     # A closed connection must not be taken for a stopped server.
@@ -47,12 +47,10 @@ def _databases(pytestconfig: pytest.Config, postgres_server: Server) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def _template_database(
-    pytestconfig: pytest.Config, postgres_server: Server, _databases: WorkerDatabases, migrations: Migrations
-) -> str:
+def _template_database(pytestconfig: pytest.Config, _databases: WorkerDatabases, _migrations: Migrations) -> str:
     """The name of the template database: the schema at head, with only the rows that migrations have written."""
     try:
-        name, _ = _build(pytestconfig, _databases, migrations)
+        name, _ = _build(pytestconfig, _databases, _migrations)
     except MigrationError as error:
         stop_run(pytestconfig, f"migrations: {error}")
     except NotOwnedError as error:
@@ -111,7 +109,8 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
 def empty_database_name(_databases: WorkerDatabases) -> Iterator[str]:
     """The name of an empty database for one test."""
     name = _databases.create_empty()
-    yield name
+    with _databases.admitting(name):
+        yield name
     _databases.drop(name)
 
 

@@ -107,11 +107,11 @@ def destructive_statements(statements: list[str]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def migration_history(
-    migrations: Migrations, postgres_server: Server, _databases: WorkerDatabases
+    _migrations: Migrations, _server: Server, _databases: WorkerDatabases
 ) -> Iterator[MigrationHistory]:
     """A database that was upgraded to head, and what each revision did."""
-    history = MigrationHistory(migrations, _databases.create_empty())
-    with postgres_server.connect(history.database) as connection:
+    history = MigrationHistory(_migrations, _databases.create_empty())
+    with _server.connect(history.database) as connection:
         empty = catalog(connection)
     history.up(empty)
     assert history.statements or not history.revisions, (
