@@ -39,7 +39,7 @@ class Redirect:
 
     Attributes:
         direct_refusal: why direct connections are refused; None if they go to the test's database.
-        other: what to raise for an engine that cannot share the connection of a savepoint test; None lets it pass.
+        engine_refusal: returns the error for an engine that cannot share the connection; None lets it connect.
         is_shared: whether engines share one connection.
         has_separate_connection: whether the lifespan opened connections during startup that are not shared.
         root: the project's folder.
