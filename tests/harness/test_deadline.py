@@ -252,7 +252,7 @@ from sample.models import User
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tests.harness.process import OF_PROCESS
+from tests.harness.connections.process import PROCESS_REDIRECT
 
 
 @pytest.fixture
@@ -261,8 +261,8 @@ async def a_row(anyio_backend: str, session_factory: async_sessionmaker[AsyncSes
         await session.execute(insert(User).values(email="ada@example.com"))
         await session.commit()
     # As if a statement were under way until the tear-down is ended.
-    await OF_PROCESS.shared.mutex.acquire()
-    asyncio.get_running_loop().call_later(2, OF_PROCESS.shared.mutex.release)
+    await PROCESS_REDIRECT.shared.mutex.acquire()
+    asyncio.get_running_loop().call_later(2, PROCESS_REDIRECT.shared.mutex.release)
 
 
 async def test_whose_tear_down_waits(a_row: None) -> None:

@@ -55,7 +55,10 @@ REFUSED = {
     "test_an_error_that_is_swallowed_while_another_session_writes": [SWALLOWED, "session.begin_nested()"],
     "test_a_synchronous_engine": ["guard escaped_commit", "a synchronous engine (psycopg)", OWN],
     "test_another_event_loop": ["guard escaped_commit", "another thread or event loop", OWN],
-    "test_a_fixture_of_a_wider_scope_writes": ["a fixture of a wider scope", "`seed_data`"],
+    "test_a_fixture_of_a_wider_scope_writes": [
+        "a fixture with a wider scope than function wrote to the database",
+        "`seed_data`",
+    ],
     "test_a_connection_of_a_database_of_its_own_that_is_kept": [STILL_OPEN, "test_cases.py"],
 }
 

@@ -11,9 +11,9 @@ from sqlalchemy import Engine, event, func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
-from tests.harness.raw_connection import RawConnection
 
 from tests.harness.postgres.server import Server
+from tests.harness.transaction.raw_connection import RawConnection
 
 SessionFactory = async_sessionmaker[AsyncSession]
 MODES = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
