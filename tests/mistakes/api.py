@@ -248,7 +248,7 @@ async def test_sign_up(client: AsyncClient) -> None:
             ),
         ],
         Check("test_routes.py::test_unauthenticated_requests_are_rejected"),
-        ["accept anonymous requests: GET /me: 200", "Return 401"],
+        ["declare authentication but accept anonymous requests", "GET /me: 200", "Return 401"],
     ),
     sample(
         "another user's object",
