@@ -135,6 +135,61 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
 """
 
 
+WORKER = """
+
+import asyncio
+from sqlalchemy import text
+
+own_lifespan = lifespan
+
+async def work(state: State, queue: asyncio.Queue[asyncio.Event]) -> None:
+    while True:
+        done = await queue.get()
+        async with state["session_factory"].begin() as session:
+            await session.execute(text("INSERT INTO users (email) VALUES ('worker@example.com')"))
+        done.set()
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    async with own_lifespan(app) as state:
+        app.state.queue = asyncio.Queue()
+        worker = asyncio.create_task(work(state, app.state.queue), name="worker")
+        yield state
+        worker.cancel()
+        await asyncio.wait({worker})
+"""
+
+WAITS_FOR_IT = """
+import asyncio
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+@pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
+async def test_waits(client: AsyncClient, app: FastAPI, db_session: AsyncSession, mode: str) -> None:
+    await db_session.execute(text("INSERT INTO users (email) VALUES ('mine@example.com')"))
+    app.state.queue.put_nowait(done := asyncio.Event())
+    await done.wait()
+    await db_session.commit()
+"""
+
+
+def test_a_timeout_says_which_task_of_the_lifespan_waits(sample: Sample) -> None:
+    main = sample.folder / "src" / "sample" / "main.py"
+    head, create, rest = main.read_text().partition("\n\ndef create_app")
+    main.write_text(head + WORKER + create + rest)
+    sample.write("tests/test_a.py", WAITS_FOR_IT)
+
+    outcome = sample.pytest("-p", "no:randomly", "-o", "savepoint_test_timeout_seconds=3")
+
+    assert "1 failed, 1 passed" in outcome.output, outcome.output
+    assert "Waiting transaction: task worker of the lifespan, at src/sample/main.py:" in outcome.output
+    assert "until db_session commits or rolls back its uncommitted changes" in outcome.output
+    assert "@pytest.mark.own_database" in outcome.output
+
+
 def test_a_lifespan_that_writes_at_its_end(sample: Sample) -> None:
     main = sample.folder / "src" / "sample" / "main.py"
     head, create, rest = main.read_text().partition("\n\ndef create_app")

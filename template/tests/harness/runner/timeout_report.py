@@ -16,6 +16,7 @@ from ..core.requests import ACTIVE_REQUESTS
 from ..core.source_lines import is_of_project, place_of_call
 from ..database.server import USED
 from ..database.statements import shortened
+from ..transaction.refusals import OWN_DATABASE
 
 # The statement of each active connection; if it waits for a lock, the state and the last statement of the holder.
 ACTIVITY = """
@@ -64,6 +65,7 @@ def timeout_message(
     for task in tasks:
         if not task.done() and task not in requests and (where := _at(task, root)):
             lines.append(f"Unfinished task: {task.get_name()}{where}.")
+    lines += _waiting(item.config, root)
     lines += _database(item.config)
     lines.append(
         "Change the limit: test_timeout_seconds = 300 under [tool.savepoint] in pyproject.toml; 0 is no limit."
@@ -95,6 +97,16 @@ def _frames(awaited: object) -> Iterator[Any]:
         if (frame := getattr(awaited, f"{kind}_frame")) is not None:
             yield frame
         awaited = getattr(awaited, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+
+
+def _waiting(config: pytest.Config, root: Path) -> list[str]:
+    """Tasks of the lifespan that wait for the end of a transaction of the test."""
+    return [
+        f"Waiting transaction: {logical.name} of the lifespan{_at(logical.task, root)}, until {owner.name} commits or "
+        f"rolls back its uncommitted changes. {OWN_DATABASE}"
+        for logical, owner in config.stash[REDIRECT].shared.waiting.items()
+        if owner.task is not None
+    ]
 
 
 def _database(config: pytest.Config) -> list[str]:

@@ -32,6 +32,7 @@ class SharedConnection:
         loop: the event loop of the tests, to which the connection belongs.
         isolate: begins isolation for a test without fixtures of the harness; None in other tests.
         mutex: held while a statement is being sent.
+        waiting: transactions of the lifespan, and the transaction of the test that each waits for.
         codecs: the type codecs that were set on the asyncpg connection.
     """
 
@@ -39,6 +40,7 @@ class SharedConnection:
     loop: asyncio.AbstractEventLoop | None = None
     isolate: Callable[[], None] | None = None
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: dict[LogicalConnection, LogicalConnection] = field(default_factory=dict)
     codecs: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     _open: tuple[Driver, Callable[[], Awaitable[Any]]] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -173,8 +175,12 @@ class SharedConnection:
                 return
             self.mutex.release()
             if logical.is_of_lifespan and not blocker.is_of_lifespan:
-                # Without a time limit, since no test waits for the lifespan.
-                await self._changed.wait()
+                # Without a time limit: a test that does not wait for the lifespan may keep its transaction open.
+                self.waiting[logical] = blocker
+                try:
+                    await self._changed.wait()
+                finally:
+                    del self.waiting[logical]
             elif (wrong := await self._has_not_ended(blocker, deadline)) is not None:
                 self.transactions.refuse(f"{wrong} Waiting for it: {logical.name}. {OWN_DATABASE}")
 
