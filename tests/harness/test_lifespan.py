@@ -190,6 +190,84 @@ def test_a_timeout_says_which_task_of_the_lifespan_waits(sample: Sample) -> None
     assert "@pytest.mark.own_database" in outcome.output
 
 
+SCHEDULER = """
+
+import asyncio
+import asyncpg
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+own_lifespan = lifespan
+STORE = create_engine("postgresql+psycopg://nobody@localhost/nowhere")
+
+def due(statement: str) -> None:
+    with STORE.begin() as connection:
+        connection.execute(text(statement))
+
+async def schedule(app: FastAPI) -> None:
+    while True:
+        tick = await app.state.ticks.get()
+        await asyncio.to_thread(due, "SELECT count(*) FROM users")
+        connection = await asyncpg.connect("postgresql://nobody@localhost/nowhere")
+        await connection.fetch("SELECT count(*) FROM users")
+        await connection.close()
+        try:
+            await asyncio.to_thread(due, "INSERT INTO users (email) VALUES ('store@example.com')")
+        except DBAPIError as error:
+            app.state.errors.append(error.orig.sqlstate)
+        tick.set()
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    async with own_lifespan(app) as state:
+        app.state.ticks, app.state.errors = asyncio.Queue(), []
+        scheduler = asyncio.create_task(schedule(app))
+        yield state
+        scheduler.cancel()
+        await asyncio.wait({scheduler})
+        await asyncio.to_thread(due, "INSERT INTO users (email) VALUES ('end@example.com')")
+        STORE.dispose()
+"""
+
+SCHEDULED = """
+import asyncio
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sample.main import STORE
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+MODES = [pytest.param("own", marks=pytest.mark.own_database), "savepoint"]
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("mode", MODES)
+async def test_scheduled(client: AsyncClient, app: FastAPI, db_session: AsyncSession, mode: str, number: int) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+    app.state.ticks.put_nowait(tick := asyncio.Event())
+    await tick.wait()
+    assert await db_session.scalar(text("SELECT count(*) FROM users")) == (2 if mode == "own" else 1)
+    assert app.state.errors == ([] if mode == "own" else ["25006"] * number)
+
+async def test_the_same_engine(client: AsyncClient) -> None:
+    with STORE.connect() as connection:
+        connection.execute(text("SELECT 1"))
+"""
+
+
+def test_a_scheduler_with_a_synchronous_engine(sample: Sample) -> None:
+    main = sample.folder / "src" / "sample" / "main.py"
+    head, create, rest = main.read_text().partition("\n\ndef create_app")
+    main.write_text(head + SCHEDULER + create + rest)
+    sample.write("tests/test_a.py", SCHEDULED)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "4 passed, " in outcome.output, outcome.output
+    assert "test_the_same_engine" in outcome.output
+    assert "guard escaped_commit: a test" in outcome.output
+
+
 def test_a_lifespan_that_writes_at_its_end(sample: Sample) -> None:
     main = sample.folder / "src" / "sample" / "main.py"
     head, create, rest = main.read_text().partition("\n\ndef create_app")

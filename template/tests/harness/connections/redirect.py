@@ -4,7 +4,7 @@ An application connects in more places than `get_db`: in its lifespan, in a heal
 from a `.env` file. A `do_connect` listener on the class `Engine` covers all of SQLAlchemy's engines, including those
 that exist already; `drivers` covers `creator=` and direct connections. The driver and its options are kept, and the
 address is replaced. Without a test database, a connection is refused. In a savepoint test, engines get the shared
-connection; an engine that cannot share it is refused.
+connection; an engine that cannot share it is refused. See `lifespan_connections` for tasks of the lifespan.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ from . import driver_pools
 from .application_engines import Engines
 from .database_name import DatabaseCheck
 from .drivers import ADDRESS, HARNESS, REQUESTED_BY, Connect, Patches, address, options_of, requesting_pool
+from .lifespan_connections import LifespanConnections
 from .session_settings import with_settings
 from .sharing import proxy_creator, sharing_error
 
@@ -57,10 +58,12 @@ class Redirect:
         self._database: URL | None = None
         self._patches = Patches()
         self._database_check = DatabaseCheck(self)
+        self._of_lifespan = LifespanConnections(self)
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = [
             (Engine, "do_connect", self.do_connect),
             (Engine, "engine_connect", self.engines.engine_connect),
             (Pool, "connect", self._database_check.connect),
+            (Pool, "checkout", self._of_lifespan.checked_out),
             *self.events.listeners(),
         ]
         self._is_listening = False
@@ -119,8 +122,9 @@ class Redirect:
         args[:] = own_args
         for name in ADDRESS & options.keys():
             del options[name]
-        options |= with_settings(dialect.driver, options, self._is_read_only) | own_options
-        if self._must_share(dialect.driver, is_async=dialect.is_async):
+        must_share = self._must_share(dialect.driver, is_async=dialect.is_async)
+        options |= with_settings(dialect.driver, options, self._is_read_only(must_share)) | own_options
+        if must_share:
             creator = options.pop("async_creator_fn", None)
             options["async_creator_fn"] = proxy_creator(dialect.driver, self.shared, creator)
 
@@ -130,20 +134,23 @@ class Redirect:
         if requested_by == HARNESS:
             return connect(*arguments, **options)
         pool = "sqlalchemy" if requested_by is not None else requesting_pool()
-        if pool is None:
+        if pool is None and not self._of_lifespan.is_in_task:
             self.refuse_direct(driver)
         self.shared.isolate_if_needed()
         own_arguments, own_options = address(self.database(), driver)
-        options = with_settings(driver, options_of(driver, arguments, options), self._is_read_only) | own_options
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
-        if is_creator and self._must_share(driver, is_async=iscoroutinefunction(connect)):
+        must_share = is_creator and self._must_share(driver, is_async=iscoroutinefunction(connect))
+        options = options_of(driver, arguments, options)
+        options = with_settings(driver, options, self._is_read_only(must_share)) | own_options
+        if must_share:
             return proxy_creator(driver, self.shared, connect)(*own_arguments, **options)
         self.has_separate_connection |= self.shared.transactions.mode == "seeding"
         return connect(*own_arguments, **options)
 
     def opened(self, connection: Any) -> None:
         """Called with the new connection of a driver."""
+        self._of_lifespan.opened(connection)
         self._database_check.skip(connection)
 
     def refuse_direct(self, driver: str) -> None:
@@ -173,16 +180,18 @@ class Redirect:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"
         return is_late or (place_of_call(self.root) or "").startswith("tests/")
 
-    @property
-    def _is_read_only(self) -> bool:
-        # Rows that a fixture with a wider scope writes would stay for all later tests.
-        return self.is_shared and self.shared.transactions.mode == "outside"
+    def _is_read_only(self, must_share: bool) -> bool:
+        # Rows that a fixture with a wider scope or a task of the lifespan writes would stay for all later tests.
+        is_outside = self.is_shared and self.shared.transactions.mode == "outside"
+        return is_outside or (self._of_lifespan.is_in_task and not must_share)
 
     def _must_share(self, driver: str, *, is_async: bool) -> bool:
         if not self.is_shared:
             return False
         if (why := sharing_error(driver, self.shared, is_async=is_async)) is None:
             return True
+        if self._of_lifespan.is_in_task:
+            return False
         if self.shared.transactions.mode == "seeding":
             self.has_separate_connection = True
         elif (error := self.engine_refusal(why)) is not None:

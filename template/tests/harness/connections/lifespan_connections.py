@@ -1,0 +1,59 @@
+"""Connections of the lifespan's tasks that cannot share the connection of a savepoint test: separate and read-only.
+
+A scheduler with a synchronous engine, or a task that calls the driver, belongs to no test, so no test may fail because
+of it. What it writes would stay for all later tests, so PostgreSQL refuses it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ..transaction.logical_connection import IN_LIFESPAN
+from ..transaction.shared_connection import SharedConnection
+
+REUSED = "a test uses an engine in whose pool a task of the lifespan has left a separate connection."
+
+
+class Policy(Protocol):
+    """Whether a savepoint test is running, and its error for an engine that cannot share the connection."""
+
+    direct_refusal: str | None
+    is_shared: bool
+    shared: SharedConnection
+    engine_refusal: Callable[[str], Exception | None]
+
+
+class LifespanConnections:
+    """The separate connections of the lifespan's tasks."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._opened: WeakSet[Any] = WeakSet()
+
+    @property
+    def is_in_task(self) -> bool:
+        """Whether a task of the lifespan runs this code in a savepoint test or between tests; not its shutdown."""
+        is_startup_or_shutdown = self._is_outside_of_test and self._policy.shared.transactions.mode != "outside"
+        return self._policy.is_shared and IN_LIFESPAN.get() and not is_startup_or_shutdown
+
+    @property
+    def _is_outside_of_test(self) -> bool:
+        return self._policy.direct_refusal is None
+
+    def opened(self, connection: Any) -> None:
+        """Called with the new connection of a driver."""
+        if self.is_in_task:
+            self._opened.add(connection)
+
+    def checked_out(self, connection: Any, record: ConnectionPoolEntry, fairy: object) -> None:
+        """Listener of SQLAlchemy's event: only tasks of the lifespan use such a connection."""
+        if not self._opened or record.driver_connection not in self._opened or self.is_in_task:
+            return
+        if self._is_outside_of_test:
+            # The shutdown may write: SQLAlchemy opens another connection.
+            raise DisconnectionError
+        if (error := self._policy.engine_refusal(REUSED)) is not None:
+            raise error
