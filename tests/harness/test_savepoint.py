@@ -59,6 +59,9 @@ REFUSED = {
         "a fixture with a wider scope than function wrote to the database",
         "`seed_data`",
     ],
+    "test_a_late_fixture_of_a_wider_scope_writes": ["The fixture `late_in_savepoint` with scope module", "`seed_data`"],
+    "test_a_late_fixture_writes_to_a_database_of_the_test": ["The fixture `late_in_own_database`", "`seed_data`"],
+    "test_a_late_fixture_connects_first": ["The fixture `late_and_first`", "was set up during a test"],
     "test_a_connection_of_a_database_of_its_own_that_is_kept": [STILL_OPEN, "test_cases.py"],
 }
 

@@ -14,7 +14,7 @@ import pytest
 from . import guards, options
 from .connections import process
 from .core import deprecated, private_api, run, settings
-from .database import isolation, lock_holders, own_database, server_gone
+from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
 from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
@@ -144,7 +144,10 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    with deadline.limiting_fixture(fixturedef, request.config):
+    with (
+        deadline.limiting_fixture(fixturedef, request.config),
+        late_fixtures.refusing_writes(fixturedef, request.config),
+    ):
         return (yield)
 
 

@@ -208,6 +208,40 @@ async def test_a_fixture_of_a_wider_scope_writes(of_module: None, client: AsyncC
     pass
 
 
+# Three, since pytest keeps the error of a fixture for later tests.
+@pytest.fixture(scope="module")
+async def late_in_savepoint(anyio_backend: str, session_factory: SessionFactory) -> None:
+    async with session_factory.begin() as session:
+        session.add(User(email="module@example.com"))
+
+
+@pytest.fixture(scope="module")
+async def late_in_own_database(anyio_backend: str, session_factory: SessionFactory) -> None:
+    async with session_factory.begin() as session:
+        session.add(User(email="module@example.com"))
+
+
+@pytest.fixture(scope="module")
+async def late_and_first(anyio_backend: str) -> None:
+    async with ENGINE.begin() as connection:
+        await connection.execute(insert(User).values(email="module@example.com"))
+
+
+def test_a_late_fixture_of_a_wider_scope_writes(db_session: AsyncSession, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("late_in_savepoint")
+
+
+@pytest.mark.own_database
+def test_a_late_fixture_writes_to_a_database_of_the_test(
+    db_session: AsyncSession, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("late_in_own_database")
+
+
+def test_a_late_fixture_connects_first(request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("late_and_first")
+
+
 @pytest.mark.own_database
 async def test_a_connection_of_a_database_of_its_own_that_is_kept(session_factory: SessionFactory) -> None:
     session = session_factory()

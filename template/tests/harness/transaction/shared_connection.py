@@ -110,8 +110,6 @@ class SharedConnection:
         if connection is not None:
             connection.terminate()
 
-    # Called by the proxies.
-
     @asynccontextmanager
     async def statement(self, logical: LogicalConnection) -> AsyncIterator[None]:
         """Let the block send a statement, exclusively, with the savepoint of its transaction on top.
@@ -161,8 +159,6 @@ class SharedConnection:
         logical.is_connecting = False
         async with self.mutex:
             await run_shielded(self.transactions.end_connecting("COMMIT"))
-
-    # Waiting for other transactions.
 
     async def _acquire(self, logical: LogicalConnection) -> None:
         """Wait until this transaction may send a statement, and acquire the mutex."""
