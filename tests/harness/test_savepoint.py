@@ -50,6 +50,7 @@ REFUSED = {
         OWN,
     ],
     "test_a_commit_as_sql_in_a_fixture": ["BEGIN, COMMIT or ROLLBACK was sent as SQL", "await session.commit()"],
+    "test_a_connection_that_is_lost_after_a_commit": ["The server has closed the connection of the test", OWN],
     "test_a_session_that_is_left_open": [STILL_OPEN, "test_cases.py", "Close the session"],
     "test_an_error_that_is_swallowed": [SWALLOWED, "session.begin_nested()"],
     "test_an_error_that_is_swallowed_while_another_session_writes": [SWALLOWED, "session.begin_nested()"],
@@ -109,7 +110,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 37), ("seeded", 4), ("polls", 31), ("commits", 58)])
+@pytest.mark.parametrize(("module", "count"), [("right", 40), ("seeded", 4), ("polls", 31), ("commits", 58)])
 def test_correct_code_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

@@ -6,8 +6,8 @@ import pytest
 from httpx import AsyncClient
 from sample.models import User
 from sample.settings import Settings
-from sqlalchemy import create_engine, insert, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SessionFactory = async_sessionmaker[AsyncSession]
@@ -149,6 +149,17 @@ async def test_a_commit_by_the_driver_and_no_fixture_of_the_harness() -> None:
         await connection.execute(insert(User).values(email="ada@example.com"))
         driver = (await connection.get_raw_connection()).driver_connection
         await driver.execute("COMMIT")
+
+
+async def test_a_connection_that_is_lost_after_a_commit(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        session.add(User(email="lost@example.com"))
+        await session.commit()
+    with pytest.raises(DBAPIError):
+        async with session_factory() as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    async with session_factory() as session:
+        assert (await session.scalars(select(User.email))).all() == ["lost@example.com"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from sample.main import create_app
 from sample.models import User
 from sample.settings import Settings
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from tests.harness import RunningApp
@@ -21,6 +21,22 @@ SessionFactory = async_sessionmaker[AsyncSession]
 
 async def users(session: AsyncSession) -> list[str]:
     return list((await session.scalars(select(User.email).order_by(User.id))).all())
+
+
+# The first test, since the first engine that connects opens the shared connection.
+@pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
+async def test_time_limits_of_a_transaction_do_not_end_that_of_the_test(engine: AsyncEngine, mode: str) -> None:
+    names = ("idle_in_transaction_session_timeout", "transaction_timeout")
+    options: dict[str, object] = {"options": " ".join(f"-c {name}=50" for name in names)}
+    if "asyncpg" in engine.url.drivername:
+        options = {"server_settings": dict.fromkeys(names, "50")}
+    limited = create_async_engine(f"{engine.url.drivername}://somebody@nowhere/db", connect_args=options)
+    async with limited.begin() as connection:
+        await connection.execute(text("INSERT INTO users (email) VALUES ('ada@example.com')"))
+    await asyncio.sleep(0.2)
+    async with limited.begin() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM users")) == 1
+    await limited.dispose()
 
 
 @pytest.mark.parametrize("repeat", [1, 2])
@@ -358,3 +374,13 @@ async def test_a_task_group_of_sessions_that_read(session_factory: SessionFactor
 
 async def test_nothing_is_left_by_any_of_them(db_session: AsyncSession) -> None:
     assert await users(db_session) == []
+
+
+async def test_a_connection_that_is_lost_before_a_commit(session_factory: SessionFactory) -> None:
+    with pytest.raises(DBAPIError):
+        async with session_factory() as session:
+            session.add(User(email="lost@example.com"))
+            await session.flush()
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    async with session_factory() as session:
+        assert await users(session) == []

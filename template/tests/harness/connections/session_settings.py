@@ -5,6 +5,9 @@ from typing import Any
 # The holder of a lock is in the same test, so a longer wait does not help. The application's own setting overrides it.
 LOCK_TIMEOUT_MS = 10_000
 
+# The outer transaction of a savepoint test is longer than a transaction of the application, and idle between them.
+TRANSACTION_TIMEOUTS = {"idle_in_transaction_session_timeout", "transaction_timeout"}
+
 
 def with_settings(driver: str, options: dict[str, Any], is_read_only: bool) -> dict[str, Any]:
     """The options of a connection, with session settings that the caller has not set.
@@ -22,3 +25,19 @@ def with_settings(driver: str, options: dict[str, Any], is_read_only: bool) -> d
         ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
         return {**options, "options": f"{ours} {options.get('options', '')}".strip()}
     return options
+
+
+def without_transaction_timeouts(driver: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the shared connection of a savepoint test: the limits that the application sets are off."""
+    if driver == "asyncpg":
+        settings = options.get("server_settings") or {}
+        return {
+            **options,
+            "server_settings": {**settings, **dict.fromkeys(TRANSACTION_TIMEOUTS & settings.keys(), "0")},
+        }
+    text = options.get("options", "")
+    # libpq uses the last of several values.
+    return {
+        **options,
+        "options": " ".join([text, *(f"-c {name}=0" for name in sorted(TRANSACTION_TIMEOUTS) if name in text)]),
+    }

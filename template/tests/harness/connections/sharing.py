@@ -11,6 +11,7 @@ from ..transaction.raw_connection import Driver
 from ..transaction.shared_connection import SharedConnection
 from . import starlette_testclient as testclient
 from .drivers import HARNESS, REQUESTED_BY
+from .session_settings import without_transaction_timeouts
 
 Creator = Callable[..., Awaitable[Any]]
 
@@ -37,7 +38,8 @@ def proxy_creator(driver: str, shared: SharedConnection, creator: Creator | None
 
     async def create(*arguments: Any, **options: Any) -> Any:
         async def connect() -> Any:
-            asked = {**options, REQUESTED_BY: HARNESS} if creator is None else options
+            asked = without_transaction_timeouts(name, options)
+            asked |= {REQUESTED_BY: HARNESS} if creator is None else {}
             if name == "asyncpg":
                 return await (creator or import_module("asyncpg").connect)(*arguments, **asked)
             raw = await (creator or import_module("psycopg").AsyncConnection.connect)(*arguments, **asked)
@@ -45,6 +47,7 @@ def proxy_creator(driver: str, shared: SharedConnection, creator: Creator | None
             await raw.set_autocommit(True)
             return raw
 
+        shared.transactions.raise_if_lost()
         await shared.connect(name, connect)
         return AsyncpgProxy(shared) if name == "asyncpg" else psycopg_proxy(shared)
 

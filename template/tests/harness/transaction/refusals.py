@@ -36,6 +36,10 @@ ENDED = (
     "written before may stay, so the database of this worker is recreated. " + OWN_DATABASE
 )
 
+LOST = (
+    "The server has closed the connection of the test, and has rolled back what the test had committed before. In "
+    "production, that would be kept. " + OWN_DATABASE
+)
 
 NO_DATABASE = (
     "A connection to PostgreSQL was requested{}, and no test database is in use. In a test, use `client`, `db_session` "

@@ -12,7 +12,7 @@ from .local_settings import LocalSettings
 from .logical_connection import LogicalConnection, NextStatement
 from .outer_transaction import Mode, OuterTransaction
 from .raw_connection import RawConnection
-from .refusals import CONNECTED_BEFORE_TEST, ENDED, SWALLOWED, Refusals
+from .refusals import CONNECTED_BEFORE_TEST, ENDED, LOST, SWALLOWED, Refusals
 from .savepoints import Savepoint, Savepoints
 from .statement_kind import Kind
 
@@ -26,6 +26,7 @@ class Transactions(OuterTransaction):
 
     Attributes:
         has_ddl: whether the schema has changed since the mode began.
+        has_committed: whether a transaction that has written has committed since the mode began.
         has_set_up: whether an engine has set up a connection since the mode began, inside the outer transaction.
         is_ending: whether `db_session` is being closed at the end of the test; its rollback need not be sent.
         terminated: connections that were closed where no rollback could be sent.
@@ -34,6 +35,7 @@ class Transactions(OuterTransaction):
 
     refusals: Refusals = field(kw_only=True)
     has_ddl: bool = False
+    has_committed: bool = False
     has_set_up: bool = False
     is_ending: bool = False
     terminated: list[LogicalConnection] = field(default_factory=list)
@@ -49,7 +51,7 @@ class Transactions(OuterTransaction):
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""
         self.mode, self.has_written, self.is_ending = mode, False, False
-        self.has_ddl = self.has_set_up = False
+        self.has_ddl = self.has_committed = self.has_set_up = False
 
     def reset(self) -> None:
         """Forget all transactions."""
@@ -137,6 +139,7 @@ class Transactions(OuterTransaction):
                 logical.has_failed = True
                 raise
             self.savepoints.drop(logical, released)
+            self.has_committed |= has_written
             if not self.savepoints.open:
                 await self._close_if_outside()
         logical.end()
@@ -177,6 +180,11 @@ class Transactions(OuterTransaction):
         if own and self.connection is not None and not self.connection.is_in_transaction:
             self.savepoints.reset()
             self.refuse(ENDED)
+
+    def raise_if_lost(self) -> None:
+        """Raise `IsolationError` if the server has closed the connection, and so has undone a commit of the test."""
+        if self.is_lost and self.has_committed:
+            self.refuse(LOST)
 
     def refuse(self, message: str) -> NoReturn:
         """Record a refusal, and raise `IsolationError`."""
