@@ -352,3 +352,43 @@ def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> No
 
     assert f"False: {tens} times ten seconds" in outcome.output, outcome.output
     assert f"True: {tens * 10} times ten seconds" in outcome.output
+
+
+BLOCKED = """
+import asyncio
+import threading
+from pathlib import Path
+from httpx import AsyncClient
+
+EVENT = threading.Event()
+
+def block() -> None:
+    EVENT.wait()
+
+async def test_blocked(client: AsyncClient) -> None:
+    await asyncio.to_thread(block)
+
+async def test_after_it(client: AsyncClient) -> None:
+    assert (await client.get("/health")).status_code == 200
+"""
+
+# After the report has been printed, the thread may end.
+UNBLOCK = """
+import sys
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    sys.modules["tests.test_a"].EVENT.set()
+"""
+
+
+def test_a_thread_that_is_left_blocked_is_named(sample: Sample) -> None:
+    sample.write("unblock.py", UNBLOCK)
+    sample.write("tests/test_a.py", BLOCKED)
+
+    outcome = sample.pytest("-p", "no:randomly", "-p", "unblock", "-o", "savepoint_test_timeout_seconds=2")
+
+    assert "1 failed, 1 passed" in outcome.output, outcome.output
+    assert "test_blocked timed out after 2 s" in outcome.output
+    assert "A thread is still running (tests/test_a.py:10, in block)" in outcome.output
