@@ -107,3 +107,35 @@ def test_a_refusal_fails_each_run_of_a_test(sample: Sample) -> None:
 
     assert "== 1 failed in " in once.output, once.output
     assert "== 1 failed in " in again.output, again.output
+
+
+EXPECTED = """
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.harness.transaction.refusals import IsolationError
+
+@pytest.fixture
+async def commits(db_session: AsyncSession) -> None:
+    await db_session.execute(text("COMMIT"))
+
+@pytest.mark.xfail(reason="until it has a database of its own")
+async def test_in_the_test(db_session: AsyncSession) -> None:
+    await db_session.execute(text("COMMIT"))
+
+@pytest.mark.xfail(reason="until it has a database of its own", raises=IsolationError)
+async def test_in_a_fixture(commits: None) -> None: ...
+
+@pytest.mark.xfail(reason="until it is mended", raises=LookupError)
+async def test_another_error(db_session: AsyncSession) -> None:
+    await db_session.execute(text("COMMIT"))
+"""
+
+
+def test_a_refusal_that_is_expected(sample: Sample) -> None:
+    sample.write("tests/test_a.py", EXPECTED)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "== 1 failed, 2 xfailed in " in outcome.output, outcome.output

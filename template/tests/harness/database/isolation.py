@@ -121,8 +121,10 @@ def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytes
     is_shown = call.when != "setup" or call.excinfo is not None
     if is_shown and refused and not item.stash.get(IS_REPORTED, False):
         item.stash[IS_REPORTED] = True
-        report.outcome = "failed"
-        report.longrepr = "\n\n".join([refused[0], *_consequences(item, call, report)])
+        # A test that is expected to fail, or was skipped, keeps its outcome.
+        if not report.skipped:
+            report.outcome = "failed"
+            report.longrepr = "\n\n".join([refused[0], *_consequences(item, call, report)])
     if call.when == "teardown":
         refused.clear()
 
