@@ -372,11 +372,12 @@ async def test_a_connection_that_cannot_be_set_up(client: AsyncClient) -> None:
     event.remove(ENGINE.sync_engine, "connect", set_up)
 
 
-async def test_a_connection_that_the_server_cuts(engine: AsyncEngine, _server: Server) -> None:
+async def test_a_connection_that_the_server_cuts(engine: AsyncEngine, request: pytest.FixtureRequest) -> None:
     async with engine.begin() as connection:
         await connection.execute(insert(User).values(email="lost@example.com"))
         pid = await connection.scalar(text("SELECT pg_backend_pid()"))
-    with _server.connect() as by_hand:
+    server: Server = request.getfixturevalue("_server")
+    with server.connect() as by_hand:
         by_hand.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
