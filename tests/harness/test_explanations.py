@@ -18,6 +18,7 @@ OPTION = "select(User).options(selectinload(User.namesakes))"
 REFRESH = 'await session.refresh(user, ["namesakes"])'
 
 EXPLAINED = {
+    "test_a_pool_of_one[{}]": ["all connections of an engine's pool are checked out", "`await db_session.commit()`"],
     "test_route[response-model-{}]": [
         "GET /response-model read User.namesakes, which was not loaded",
         "  tests/test_cases.py:",

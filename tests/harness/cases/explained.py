@@ -11,7 +11,7 @@ from sample.deps import Db
 from sample.models import User
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, MissingGreenlet
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import column_property, relationship
 
 from tests.harness import RunningApp
@@ -147,3 +147,10 @@ async def test_what_the_test_expects(client: AsyncClient) -> None:
         await client.get("/read")
 
     assert any("sqlalchemy" in frame.filename for frame in traceback.extract_tb(error.tb))
+
+
+@BOTH
+async def test_a_pool_of_one(client: AsyncClient, engine: AsyncEngine, mode: str) -> None:
+    small = create_async_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0)
+    async with small.connect(), small.connect():
+        pass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ..core.exception_chain import chain
 from ..transaction.refusals import OWN_DATABASE, SWALLOWED
@@ -17,6 +18,10 @@ IN_TRANSACTION = "this statement cannot run in a transaction, and a savepoint te
 READ_ONLY = (
     "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. Give "
     "the fixture function scope, or write rows that all tests need in the fixture `seed_data`."
+)
+POOL = (
+    "all connections of an engine's pool are checked out. `db_session` uses the application's pool, and keeps a "
+    "connection until its transaction ends: end it before the application connects, by `await db_session.commit()`."
 )
 
 # active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
@@ -31,6 +36,8 @@ def explanation(error: BaseException, root: Path) -> str | None:
 
 def _by_sqlstate(error: BaseException) -> str | None:
     for found in chain(error):
+        if isinstance(found, PoolTimeoutError):
+            return POOL
         if isinstance(found, DBAPIError) and (sqlstate := getattr(found.orig, "sqlstate", None)) in BY_SQLSTATE:
             return BY_SQLSTATE[sqlstate]
     return None
