@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from harness.core.settings import KEYS
+from harness.guards import leaked_environ, n_plus_one
+from harness.guards.base import Guard
 
 from tests.environment import UV, synced
-from tests.rendering import Render
+from tests.rendering import ROOT, Render
 
 # What a reader would have: imports, and the two names that stand for what they send.
 PRELUDE = """\
@@ -75,3 +77,25 @@ def test_each_setting_is_described(render: Render) -> None:
 
     table = page.partition("| setting | default |")[2].partition("\n\n")[0]
     assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(KEYS)
+
+
+def test_each_check_is_described(render: Render) -> None:
+    project = render()
+    files = (project / "tests" / "harness" / "checks").glob("test_*.py")
+    checks = re.findall(r"^(?:async )?def (test_\w+)", "\n".join(path.read_text() for path in files), re.M)
+
+    table = (project / "tests" / "README.md").read_text().partition("| check | fails when |")[2].partition("\n\n")[0]
+    assert checks
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(checks)
+
+
+@pytest.mark.parametrize(
+    ("page", "guard"),
+    [("template/tests/README.md.jinja", leaked_environ.GUARD), ("README.md", n_plus_one.GUARD)],
+    ids=["tests/README.md", "README.md"],
+)
+def test_the_messages_of_guards_are_quoted_as_they_are(page: str, guard: Guard) -> None:
+    text = (ROOT / page).read_text()
+
+    assert f"    guard {guard.name}: " in text
+    assert f"    {guard.why}\n    {guard.instead}\n" in text
