@@ -66,7 +66,8 @@ def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> ASGIApp:
 def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterator[NewClient]:
     """Creates clients, each with its own headers and cookies, and closes them after the test."""
     _isolated()
-    asgi_app = ASGIApp(running_app)
+    # Its name since 0.1.0: updates merge the owner's edits of the lines in `make`.
+    with_state = ASGIApp(running_app)
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     with Clients() as clients:
@@ -75,7 +76,7 @@ def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterat
         clients.callback(overrides.clear)
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
-            transport = ASGITransport(asgi_app, raise_app_exceptions=raise_app_exceptions)
+            transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
             client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 
