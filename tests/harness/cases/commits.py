@@ -333,6 +333,96 @@ async def test_is_gone_in_the_next_test(db_session: AsyncSession) -> None:
     assert "nickname" not in columns
 
 
+@MODES
+async def test_savepoints_with_others_inside(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    async with session_factory() as session:
+        async with session.begin_nested():
+            await session.execute(insert(User).values(email="a@example.com"))
+            async with session_factory.begin() as other:
+                await other.execute(insert(User).values(email="b@example.com"))
+            nested = await session.begin_nested()
+            await session.execute(insert(User).values(email="lost@example.com"))
+            await db_session.scalar(COUNT)
+            await nested.rollback()
+        for name in ("one", "two"):
+            await session.execute(text(f"SAVEPOINT {name}"))
+            await session.execute(insert(User).values(email="lost@example.com"))
+            await session.execute(text(f"ROLLBACK TO {name}"))
+            await session.execute(text(f"ROLLBACK TO {name}"))
+        await session.execute(text("RELEASE one"))
+        await session.commit()
+
+    assert await users(db_session) == ["a@example.com", "b@example.com"]
+
+
+@MODES
+@pytest.mark.parametrize("sql", ["SELECT 1 -- never SET LOCAL here", "SELECT 'SET LOCAL pickup'"])
+async def test_words_that_set_nothing(session_factory: SessionFactory, sql: str, mode: str) -> None:
+    async with session_factory.begin() as session:
+        await session.execute(text(sql))
+
+
+@MODES
+async def test_a_setting_of_the_connection(engine: AsyncEngine, mode: str) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(select(func.set_config("app.tenant", "5", False)))
+        await connection.commit()
+        assert await connection.scalar(TENANT) == "5"
+
+
+@MODES
+async def test_a_role_that_does_not_know_a_deferred_constraint(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    await db_session.execute(text("CREATE SCHEMA audit"))
+    await db_session.execute(
+        text("CREATE TABLE audit.a (id int PRIMARY KEY, b int REFERENCES audit.a DEFERRABLE INITIALLY DEFERRED)")
+    )
+    await db_session.execute(text("GRANT ALL ON users TO pg_monitor"))
+    await db_session.execute(text("GRANT ALL ON SEQUENCE users_id_seq TO pg_monitor"))
+    await db_session.commit()
+    async with session_factory.begin() as session:
+        await session.execute(text("SET LOCAL ROLE pg_monitor"))
+        await session.execute(insert(User).values(email="ada@example.com"))
+
+
+@MODES
+async def test_an_error_of_the_driver(session_factory: SessionFactory, db_session: AsyncSession, mode: str) -> None:
+    db_session.add(User(email="a@example.com"))
+    await db_session.commit()
+    async with session_factory() as session:
+        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        with pytest.raises(Exception, match="duplicate key"):
+            await driver.execute("INSERT INTO users (email) VALUES ('a@example.com')")
+        async with session_factory.begin() as log:
+            log.add(User(email="log@example.com"))
+        if DRIVER == "postgresql+psycopg":
+            await driver.rollback()
+        await session.rollback()
+
+    assert await users(db_session) == ["a@example.com", "log@example.com"]
+
+
+CIRCLE = "CREATE TABLE circle (id int PRIMARY KEY, next int REFERENCES circle DEFERRABLE INITIALLY DEFERRED)"
+
+
+@MODES
+async def test_a_session_after_a_commit_that_has_failed(
+    session_factory: SessionFactory, db_session: AsyncSession, mode: str
+) -> None:
+    await db_session.execute(text(CIRCLE))
+    await db_session.commit()
+    with pytest.raises(IntegrityError):
+        async with session_factory.begin() as session:
+            await session.execute(text("INSERT INTO circle VALUES (1, 2)"))
+    async with session_factory.begin() as session:
+        session.add(User(email="ada@example.com"))
+
+    assert await users(db_session) == ["ada@example.com"]
+
+
 @pytest.mark.parametrize("number", [1, 2])
 async def test_a_transaction_that_is_cancelled_while_it_begins_or_ends(
     session_factory: SessionFactory, db_session: AsyncSession, monkeypatch: pytest.MonkeyPatch, number: int

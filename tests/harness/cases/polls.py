@@ -1,8 +1,8 @@
-"""A lifespan with tasks that use the database beside the tests: a poller that reads and locks, and one that writes."""
+"""A lifespan with tasks that use the database beside the tests: one polls, one writes, and one fails."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from sample.main import create_app
 from sample.models import User
 from sample.settings import Settings
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 MODES = ["savepoint", pytest.param("own", marks=pytest.mark.own_database)]
@@ -38,6 +39,17 @@ async def work(session_factory: async_sessionmaker[AsyncSession]) -> None:
         await asyncio.sleep(0)
 
 
+async def fail(session_factory: async_sessionmaker[AsyncSession]) -> None:
+    """Has nothing to save, and does not care."""
+    while True:
+        async with session_factory() as session:
+            with suppress(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+            with suppress(DBAPIError):
+                await session.commit()
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> FastAPI:
     app = create_app(settings)
@@ -46,7 +58,7 @@ def app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan_with_tasks(app: FastAPI) -> AsyncIterator[Any]:
         async with lifespan(app) as state:
-            tasks = [asyncio.create_task(task(state["session_factory"])) for task in (read, work)]
+            tasks = [asyncio.create_task(task(state["session_factory"])) for task in (read, work, fail)]
             yield state
             for task in tasks:
                 task.cancel()

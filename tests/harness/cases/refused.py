@@ -54,6 +54,32 @@ async def test_deferred_constraint(session_factory: SessionFactory) -> None:
         await session.commit()
 
 
+async def test_a_commit_while_another_session_violates_a_deferred_constraint(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    await db_session.execute(
+        text("CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node DEFERRABLE INITIALLY DEFERRED)")
+    )
+    await db_session.commit()
+    await db_session.execute(text("INSERT INTO node VALUES (1, 2)"))
+    async with session_factory.begin() as session:
+        session.add(User(email="ada@example.com"))
+
+
+async def test_a_deferred_constraint_that_a_function_violates(
+    session_factory: SessionFactory, db_session: AsyncSession
+) -> None:
+    await db_session.execute(
+        text("CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node DEFERRABLE INITIALLY DEFERRED)")
+    )
+    await db_session.execute(
+        text("CREATE FUNCTION add_node() RETURNS void LANGUAGE sql AS 'INSERT INTO node VALUES (1, 2)'")
+    )
+    await db_session.commit()
+    async with session_factory.begin() as session:
+        await session.execute(text("SELECT add_node()"))
+
+
 async def test_a_task_that_outlives_its_test(session_factory: SessionFactory) -> None:
     async def use_the_database() -> None:
         async with session_factory() as session:
@@ -98,6 +124,35 @@ async def test_a_commit_inside_a_session_that_has_failed(
         with pytest.raises(IntegrityError):
             await session.execute(insert(User).values(email="outer@example.com"))
         await db_session.execute(text("SELECT 1"))
+
+
+async def test_a_commit_inside_a_savepoint_that_is_rolled_back(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        savepoint = await session.begin_nested()
+        await session.execute(text("SELECT 1"))
+        async with session_factory() as audit:
+            audit.add(User(email="audit@example.com"))
+            await audit.commit()
+        await savepoint.rollback()
+
+
+async def test_a_flush_inside_a_savepoint_that_is_rolled_back(session_factory: SessionFactory) -> None:
+    async with session_factory() as session, session_factory() as other:
+        savepoint = await session.begin_nested()
+        await session.execute(text("SELECT 1"))
+        other.add(User(email="other@example.com"))
+        await other.flush()
+        await savepoint.rollback()
+        await other.commit()
+
+
+async def test_a_flush_inside_a_savepoint_that_is_released(session_factory: SessionFactory) -> None:
+    async with session_factory() as session, session_factory() as other:
+        async with session.begin_nested():
+            await session.execute(text("SELECT 1"))
+            other.add(User(email="other@example.com"))
+            await other.flush()
+        await other.rollback()
 
 
 async def test_writing_after_a_failed_flush(db_session: AsyncSession) -> None:

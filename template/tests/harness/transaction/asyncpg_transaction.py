@@ -43,7 +43,7 @@ class AsyncpgTransaction:
     async def begin(self) -> None:
         """Send the SAVEPOINT."""
         proxy, self._name = self._proxy, f"of_driver_{id(self)}"
-        proxy.logical.next_statement = NextStatement(Kind.SAVEPOINT)
+        proxy.logical.next_statement = NextStatement(Kind.SAVEPOINT, name=self._name)
         async with proxy.shared.statement(proxy.logical):
             await proxy.raw.execute(f"SAVEPOINT {self._name}")
 
@@ -63,7 +63,8 @@ class AsyncpgTransaction:
             proxy.dialect_transaction, proxy.is_entered = None, False
             await (proxy.shared.commit(proxy.logical) if is_commit else proxy.shared.roll_back(proxy.logical))
         else:
-            proxy.logical.next_statement = NextStatement(Kind.RELEASE)
+            kind = Kind.RELEASE if is_commit else Kind.ROLLBACK_TO
+            proxy.logical.next_statement = NextStatement(kind, name=str(self._name))
             async with proxy.shared.statement(proxy.logical):
                 await proxy.raw.execute(statement.format(self._name))
             if proxy.dialect_transaction is None and not proxy.logical.nested:

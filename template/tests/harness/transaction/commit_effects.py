@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+# Comments and strings; the name of a setting may be quoted.
+UNSAID = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.S)
 # SET LOCAL SESSION AUTHORIZATION and SET LOCAL TIME ZONE are spelled differently from their settings.
 SET_LOCAL = re.compile(r"\bSET\s+LOCAL\s+(SESSION\s+AUTHORIZATION|TIME\s+ZONE|\"?[\w.]+)", re.I)
 SPELLED = {"session authorization": "session_authorization", "time zone": "timezone"}
 SET_CONFIG = re.compile(
-    r"\bset_config\s*\(\s*(?:'([^']+)'|(\$\d+|%\((\w+)\)s)(?:::[\w ]+)?)\s*,(?![^()]*,\s*false\s*\))", re.I
+    r"\bset_config\s*\(\s*(?:'([^']+)'|(\$\d+|%\((\w+)\)s)(?:::[\w ]+)?)\s*,"
+    r"(?:(?:[^()]|%\(\w+\)s)*,\s*(false|\$\d+|%\(\w+\)s)(?:::[\w ]+)?\s*\))?",
+    re.I,
 )
+# Comments and strings; the name of a setting may have quotes.
+UNSAID = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.S)
 LOCAL = re.compile(r"\bSET\s+LOCAL\b|\bset_config\s*\(", re.I)
 TEMPORARY = re.compile(
     r"\bCREATE\s+(?:LOCAL\s+|GLOBAL\s+)?TEMP(?:ORARY)?\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\"[^\"]+\"|[\w.]+).*"
@@ -78,8 +84,10 @@ def local_settings(statement: str, parameters: Any) -> set[str]:
     """The names of settings that a statement sets until its transaction ends, by its text and parameters."""
     if not _mentions_settings(statement):
         return set()
-    names = {_name(found[1]) for found in SET_LOCAL.finditer(statement)}
+    names = {_name(found[1]) for found in SET_LOCAL.finditer(UNSAID.sub(" ", statement))}
     for found in SET_CONFIG.finditer(statement):
+        if _is_false(found[4], parameters):
+            continue
         name = found[1] or _parameter(found[2], found[3], parameters)
         if isinstance(name, str):
             names.add(name.lower())
@@ -89,6 +97,13 @@ def local_settings(statement: str, parameters: Any) -> set[str]:
 @lru_cache(4096)
 def _mentions_settings(statement: str) -> bool:
     return LOCAL.search(statement) is not None
+
+
+def _is_false(value: str | None, parameters: Any) -> bool:
+    if value is None or value.lower() == "false":
+        return value is not None
+    key = value[2:-2] if value.startswith("%(") else None
+    return _parameter(value, key, parameters) is False
 
 
 def _name(text: str) -> str:

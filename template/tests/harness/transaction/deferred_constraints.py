@@ -18,8 +18,8 @@ class DeferredConstraints:
 
     _found: list[tuple[str, bool]] | None = None
 
-    async def checks(self, rows: Rows, is_stale: bool) -> list[str]:
-        """Statements to send before a RELEASE, which fail where COMMIT would fail; none without deferrable constraints.
+    async def checks(self, rows: Rows, is_stale: bool) -> tuple[list[str], list[str]]:
+        """Statements to send before a RELEASE, which fail where COMMIT would fail, and after it.
 
         Args:
             rows: runs a query.
@@ -28,7 +28,7 @@ class DeferredConstraints:
         if self._found is None or is_stale:
             self._found = [(name, is_deferred) for name, is_deferred in await rows(DEFERRABLE)]
         if not self._found:
-            return []
+            return [], []
         deferred = [name for name, is_deferred in self._found if is_deferred]
         again = [f"SET CONSTRAINTS {', '.join(deferred)} DEFERRED"] if deferred else []
-        return ["SET CONSTRAINTS ALL IMMEDIATE", *again]
+        return ["SET CONSTRAINTS ALL IMMEDIATE"], again

@@ -14,9 +14,10 @@ from .asyncpg_proxy import AsyncpgProxy, ExecuteMutex
 from .commit_effects import local_settings, on_commit
 from .fresh_session import TEST_SESSION
 from .logical_connection import IN_LIFESPAN, LogicalConnection, NextStatement
+from .raw_connection import is_of_server
 from .refusals import LEVEL, TRANSACTION
 from .shared_connection import SharedConnection
-from .statement_kind import Kind, kind_of
+from .statement_kind import SAVEPOINTS, Kind, kind_of
 
 
 class Proxy(Protocol):
@@ -96,7 +97,8 @@ class EngineEvents:
             shared.transactions.refuse(LEVEL)
         is_read_only = getattr(adapted, "readonly", None) or getattr(adapted, "read_only", None)
         modes = ("READ ONLY",) if is_read_only else ()
-        logical.next_statement = NextStatement(kind, is_autocommit, modes, local_settings(sql, parameters))
+        name = sql.split()[-1].strip('";').lower() if kind in SAVEPOINTS else ""
+        logical.next_statement = NextStatement(kind, is_autocommit, modes, local_settings(sql, parameters), name)
         if effect := on_commit(sql):
             logical.commit_effects.tables.append(effect)
         proxy.is_entered = not is_autocommit
@@ -108,7 +110,7 @@ class EngineEvents:
             return
         proxy = _proxy(connection.connection.dbapi_connection)
         # In AUTOCOMMIT, its transaction is over already.
-        if proxy is not None and _is_of_server(error.original_exception):
+        if proxy is not None and is_of_server(error.original_exception):
             proxy.logical.has_failed = bool(proxy.shared.transactions.savepoints.own(proxy.logical))
 
     def connected(self, adapted: Any, record: object) -> None:
@@ -156,9 +158,3 @@ def _level(adapted: Any, proxy: Any) -> str | None:
     level = getattr(adapted, "isolation_level", None) or getattr(proxy, "isolation_level", None)
     name = str(getattr(level, "name", level) or "").upper().replace("_", " ")
     return None if name in ("", "AUTOCOMMIT") else name
-
-
-def _is_of_server(error: BaseException) -> bool:
-    # An error of the driver itself has no severity, and does not abort the transaction.
-    error = error.__cause__ or error
-    return (getattr(error, "severity", None) or getattr(getattr(error, "diag", None), "severity", None)) is not None

@@ -23,12 +23,14 @@ class NextStatement:
         is_autocommit: whether the statement is a transaction by itself.
         modes: modes of the transaction that it begins, e.g. "READ ONLY".
         settings: the names of the local settings that it sets.
+        name: the name of the savepoint that it creates, releases or rolls back to.
     """
 
     kind: Kind
     is_autocommit: bool = False
     modes: Sequence[str] = ()
     settings: Collection[str] = ()
+    name: str = ""
 
 
 # A statement that the application sends through the driver, without SQLAlchemy.
@@ -84,18 +86,6 @@ class LogicalConnection:
         self.nested, self.next_statement = 0, None
         self.has_failed = self.was_rolled_back = False
         self.commit_effects.clear()
-
-    def count(self, kind: Kind) -> None:
-        """Count the open savepoints of `begin_nested()`."""
-        if kind is Kind.SAVEPOINT:
-            self.nested += 1
-        elif kind is Kind.RELEASE:
-            # A RELEASE as SQL after ROLLBACK TO: the savepoint was subtracted already.
-            self.nested = max(0, self.nested - 1)
-        elif kind is Kind.ROLLBACK_TO:
-            # SQLAlchemy does not release a savepoint that it has rolled back to.
-            self.nested = max(0, self.nested - 1)
-            self.has_failed = False
 
     @property
     def name(self) -> str:

@@ -56,3 +56,10 @@ class RawConnection:
         with suppress(RuntimeError):
             # Its event loop is closed, and so is the connection.
             self.raw.terminate() if self.driver == "asyncpg" else self.raw.pgconn.finish()
+
+
+def is_of_server(error: BaseException) -> bool:
+    """Whether an error is PostgreSQL's, which aborts the transaction."""
+    # An error of the driver itself has no severity, and does not abort the transaction.
+    error = error.__cause__ or error
+    return (getattr(error, "severity", None) or getattr(getattr(error, "diag", None), "severity", None)) is not None

@@ -26,6 +26,16 @@ ROLLBACK_CONFLICT = (
     "production, that would not be undone. " + OWN_DATABASE
 )
 
+RELEASE_CONFLICT = (
+    "A savepoint was released, as `async with session.begin_nested():` does at its end, while another transaction that "
+    "has written inside it is still open and could no longer be rolled back. " + OWN_DATABASE
+)
+
+CONSTRAINT_CONFLICT = (
+    "A deferred constraint is violated ({}) at the commit of a transaction, while another transaction that has written "
+    "is open. The rows of either may violate it. Commit the other transaction first. " + OWN_DATABASE
+)
+
 CONNECTED_BEFORE_TEST = (
     "A connection that the lifespan or a fixture with a wider scope opened before this test is used in a test with a "
     "database of its own. The connection leads to another database. Open it where it is used."

@@ -8,7 +8,7 @@ together with those above it. A rollback that would undo the changes of another 
 from dataclasses import dataclass, field
 
 from .logical_connection import LogicalConnection
-from .refusals import CONCURRENT_TASKS, ROLLBACK_CONFLICT
+from .refusals import CONCURRENT_TASKS, RELEASE_CONFLICT, ROLLBACK_CONFLICT
 
 
 @dataclass(eq=False)
@@ -18,15 +18,19 @@ class Savepoint:
     Attributes:
         owner: the connection whose transaction it represents.
         has_written: whether a statement may have written rows.
+        has_called: whether a statement has called a function, which may have written rows.
         is_committed: whether its owner has committed while savepoints above it are open.
         contains_commit: whether another transaction inside it has committed.
+        is_nested: whether its owner created it, by `begin_nested()`, inside the one below.
     """
 
     name: str
     owner: LogicalConnection
     has_written: bool = False
+    has_called: bool = False
     is_committed: bool = False
     contains_commit: bool = False
+    is_nested: bool = False
 
     @property
     def is_needed(self) -> bool:
@@ -59,6 +63,37 @@ class Savepoints:
         self._count += 1
         self.open.append(Savepoint(f"savepoint_{self._count}", logical))
         return f"SAVEPOINT {self.open[-1].name}"
+
+    def nest(self, logical: LogicalConnection, name: str) -> None:
+        """Take note of one that the transaction itself makes, inside of its own on top."""
+        self.open.append(Savepoint(name, logical, is_nested=True))
+
+    def nested(self, logical: LogicalConnection) -> int:
+        """How many of those are open."""
+        return sum(point.is_nested for point in self.own(logical))
+
+    def end_nested(self, logical: LogicalConnection, name: str, *, is_rollback: bool) -> str | None:
+        """Take it off the list; returns what is wrong with ending it now: what of another transaction would go."""
+        found = [i for i, p in enumerate(self.open) if p.is_nested and p.owner is logical and p.name == name]
+        if not found:
+            return None
+        points, below = self.open[found[-1] :], self.open[found[-1] - 1]
+        others = [point for point in points if point.owner is not logical]
+        contains_commit = any(p.contains_commit for p in points) or any(
+            p.is_committed and p.has_written for p in others
+        )
+        if is_rollback and contains_commit:
+            return ROLLBACK_CONFLICT.format(what="committed")
+        if any(point.is_needed for point in others):
+            return ROLLBACK_CONFLICT.format(what="written") if is_rollback else RELEASE_CONFLICT
+        del self.open[found[-1] :]
+        below.contains_commit |= contains_commit
+        below.has_called |= any(p.has_called for p in points)
+        below.has_written |= not is_rollback and any(p.has_written for p in points if p.owner is logical)
+        if is_rollback and not name.startswith(("sa_savepoint_", "of_driver_")):
+            # SQLAlchemy forgets a savepoint that it has rolled back to, and does not release it.
+            self.nest(logical, name)
+        return None
 
     def release_others(self, logical: LogicalConnection) -> list[str]:
         """Remove savepoints of other transactions from the top, as far as they are not needed."""
@@ -143,6 +178,10 @@ class Savepoints:
         # A failed transaction is rolled back before the statement.
         failed = self._failed(logical)
         return None if failed is None else self.rollback_conflict(failed)
+
+    def is_another_writing(self, logical: LogicalConnection) -> bool:
+        """Whether another transaction that has written goes on."""
+        return any(point.owner is not logical and point.has_written and not point.is_committed for point in self.open)
 
     def blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
         """The transaction that must end first: transactions of the lifespan and of the test are not nested."""

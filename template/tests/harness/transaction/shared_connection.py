@@ -12,7 +12,7 @@ from typing import Any
 
 from .logical_connection import DRIVER_STATEMENT, IN_LIFESPAN, LogicalConnection
 from .outer_transaction import Mode
-from .raw_connection import Driver, RawConnection
+from .raw_connection import Driver, RawConnection, is_of_server
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
 from .shielded import run_shielded
 from .transactions import Transactions
@@ -127,9 +127,11 @@ class SharedConnection:
             if not self.transactions.can_send_now(logical, next_statement):
                 await run_shielded(self.transactions.prepare(logical, next_statement, self.transactions.mode))
             yield
-        except BaseException:
+        except BaseException as error:
             if next_statement.is_autocommit:
                 await run_shielded(self.transactions.roll_back(logical))
+            elif is_of_server(error) and self.transactions.is_open:
+                logical.has_failed = bool(self.transactions.savepoints.own(logical))
             raise
         else:
             if next_statement.is_autocommit:

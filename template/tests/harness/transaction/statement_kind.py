@@ -14,6 +14,14 @@ WORD = re.compile(r"\w+")
 READS = {"select", "show", "values", "table", "explain", "fetch", "move", "close", "declare", "listen", "unlisten"}
 # EXPLAIN ANALYZE executes the statement, a CTE may contain a statement that writes, SELECT INTO creates a table.
 WRITES = re.compile(r"(?<![.\w])(?:into|update|delete\s+from|analyze)\b")
+# A function, except keywords and functions that only read.
+CALLS = re.compile(
+    r"\b(?!(?:select|from|join|as|on|in|any|all|some|and|or|not|exists|where|values|filter|over|by|union|except|when|then"
+    r"|else|intersect|lateral|with|materialized|array|row|limit|offset|having|count|sum|min|max|avg|coalesce|nullif"
+    r"|greatest|least|lower|upper|length|trim|substring|concat|replace|round|abs|now|cast|extract|date_trunc|to_char"
+    r"|current_setting|set_config|pg_\w+|json\w*|array_\w+|string_agg|bool_\w+|row_number|rank|unnest|generate_series"
+    r"|varchar|char|numeric|timestamp|time|bit)\b)[a-z_]\w*\s*\("
+)
 LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|\bfor\s+key\s+share\b")
 DDL = {"create", "alter", "drop", "truncate", "grant", "revoke", "comment", "reindex", "refresh", "do", "call"}
 ENDS = {"commit", "end", "abort", "begin", "start", "prepare"}
@@ -23,6 +31,8 @@ class Kind(Enum):
     """The kind of a statement."""
 
     READ = auto()
+    # A SELECT that calls a function, which may write.
+    CALL = auto()
     WRITE = auto()
     DDL = auto()
     SAVEPOINT = auto()
@@ -30,6 +40,9 @@ class Kind(Enum):
     ROLLBACK_TO = auto()
     # BEGIN, COMMIT or ROLLBACK.
     TRANSACTION = auto()
+
+
+SAVEPOINTS = (Kind.SAVEPOINT, Kind.RELEASE, Kind.ROLLBACK_TO)
 
 
 @lru_cache(4096)
@@ -54,5 +67,7 @@ def kind_of(statement: str) -> Kind:
             return Kind.DDL
         case _ if first in READS or first == "with":
             # FOR UPDATE is not an UPDATE.
-            return Kind.WRITE if WRITES.search(LOCKS.sub("", text)) else Kind.READ
+            if WRITES.search(LOCKS.sub("", text)):
+                return Kind.WRITE
+            return Kind.CALL if CALLS.search(text) else Kind.READ
     return Kind.WRITE

@@ -12,7 +12,7 @@ from .local_settings import LocalSettings
 from .logical_connection import LogicalConnection, NextStatement
 from .outer_transaction import Mode, OuterTransaction
 from .raw_connection import RawConnection
-from .refusals import CONNECTED_BEFORE_TEST, ENDED, LOST, SWALLOWED, Refusals
+from .refusals import CONNECTED_BEFORE_TEST, CONSTRAINT_CONFLICT, ENDED, LOST, SWALLOWED, Refusals
 from .savepoints import Savepoint, Savepoints
 from .statement_kind import Kind
 
@@ -67,11 +67,12 @@ class Transactions(OuterTransaction):
 
     def can_send_now(self, logical: LogicalConnection, next_statement: NextStatement) -> bool:
         """Whether a statement can be sent without preparation, as most statements can."""
-        is_plain = next_statement.kind in (Kind.READ, Kind.WRITE) and not next_statement.settings
+        is_plain = next_statement.kind in (Kind.READ, Kind.CALL, Kind.WRITE) and not next_statement.settings
         if not is_plain or logical.was_rolled_back or not self.is_ready(logical):
             return False
         if self.savepoints.top is not None:
             self.savepoints.top.has_written |= next_statement.kind is Kind.WRITE
+            self.savepoints.top.has_called |= next_statement.kind is Kind.CALL
         return True
 
     async def prepare(self, logical: LogicalConnection, next_statement: NextStatement, mode: Mode) -> None:
@@ -100,7 +101,13 @@ class Transactions(OuterTransaction):
             begun = self._begun(mode, logical.level)
         if (wrong := self.savepoints.concurrency_conflict(logical)) is not None:
             self.refuse(wrong)
-        statements = [*begun, *self.savepoints.release_others(logical)]
+        statements, kind = [*begun, *self.savepoints.release_others(logical)], next_statement.kind
+        if kind in (Kind.RELEASE, Kind.ROLLBACK_TO):
+            is_rollback = kind is Kind.ROLLBACK_TO
+            wrong = self.savepoints.end_nested(logical, next_statement.name, is_rollback=is_rollback)
+            if wrong is not None and not self.refusals.messages:
+                await self._send(*statements)
+                self.refuse(wrong)
         if self._settings.owner not in (None, logical):
             await self._send(*statements)
             statements = await self._settings.swap(self._rows, logical)
@@ -111,9 +118,13 @@ class Transactions(OuterTransaction):
             ]
         await self._send(*statements)
         await self._settings.record(self._rows, logical, next_statement.settings)
-        self.savepoints.open[-1].has_written |= next_statement.kind in (Kind.WRITE, Kind.DDL)
-        self.has_ddl |= next_statement.kind is Kind.DDL
-        logical.count(next_statement.kind)
+        self.savepoints.open[-1].has_written |= kind in (Kind.WRITE, Kind.DDL)
+        self.savepoints.open[-1].has_called |= kind is Kind.CALL
+        self.has_ddl |= kind is Kind.DDL
+        if kind is Kind.SAVEPOINT:
+            self.savepoints.nest(logical, next_statement.name)
+        logical.nested = self.savepoints.nested(logical)
+        logical.has_failed &= kind is not Kind.ROLLBACK_TO
         if logical.was_rolled_back:
             # An invalid statement aborts the transaction again, so PostgreSQL refuses the next statement.
             with suppress(Exception):
@@ -122,24 +133,38 @@ class Transactions(OuterTransaction):
     async def commit(self, logical: LogicalConnection) -> None:
         """Commit a transaction; its changes stay until the outer transaction ends."""
         await self.end_connecting("COMMIT")
+        # In production, this COMMIT raises no error either; it is no test's mistake.
+        is_ignored = logical.is_of_lifespan and (logical.has_failed or logical.was_rolled_back)
         if logical.was_rolled_back:
             await self.roll_back(logical)
+            if is_ignored:
+                return
             self.refuse(SWALLOWED)
         own = self.savepoints.own(logical)
         self._refuse_if_over(own)
         if own or logical.commit_effects:
-            has_written = any(point.has_written for point in own)
+            has_written = any(point.has_written or point.has_called for point in own)
             statements, released = self.savepoints.release(logical)
+            checks, again = list[str](), list[str]()
             try:
                 # A failed transaction refuses queries; its RELEASE raises the error.
-                is_to_be_checked = has_written and not logical.has_failed
-                checks = await self._constraints.checks(self._rows, self.has_ddl) if is_to_be_checked else []
-                await self._send(*checks, *statements, *logical.commit_effects.statements(is_commit=True))
-            except Exception:
+                if has_written and not logical.has_failed:
+                    checks, again = await self._constraints.checks(self._rows, self.has_ddl)
+                # A role of the transaction may not be allowed to name the constraints.
+                await self._send(*checks, *statements, *logical.commit_effects.statements(is_commit=True), *again)
+            except Exception as error:
+                is_another = checks and self.savepoints.is_another_writing(logical)
                 logical.has_failed = True
+                # A COMMIT that fails has ended its transaction: no ROLLBACK follows.
+                if self.is_open:
+                    await self.roll_back(logical)
+                if is_ignored:
+                    return
+                if is_another and str(getattr(error, "sqlstate", "")).startswith("23"):
+                    self.refuse(CONSTRAINT_CONFLICT.format(error))
                 raise
             self.savepoints.drop(logical, released)
-            self.has_committed |= has_written
+            self.has_committed |= any(point.has_written for point in own)
             if not self.savepoints.open:
                 await self._close_if_outside()
         logical.end()
