@@ -24,8 +24,7 @@ async def users(session: AsyncSession) -> list[str]:
 
 
 # The first test, since the first engine that connects opens the shared connection.
-@pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
-async def test_time_limits_of_a_transaction_do_not_end_that_of_the_test(engine: AsyncEngine, mode: str) -> None:
+async def test_time_limits_of_a_transaction_do_not_end_that_of_the_test(engine: AsyncEngine) -> None:
     names = ("idle_in_transaction_session_timeout", "transaction_timeout")
     options: dict[str, object] = {"options": " ".join(f"-c {name}=50" for name in names)}
     if "asyncpg" in engine.url.drivername:
