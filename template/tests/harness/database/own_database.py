@@ -16,7 +16,7 @@ from sqlalchemy.util import greenlet_spawn
 from ..connections.redirect import Redirect
 from ..postgres.server import Server
 from ..transaction.engine_events import Checkout, EngineEvents, invalidate, is_separate
-from ..transaction.shared_connection import LIMIT
+from ..transaction.shielded import LIMIT
 from .clones import Clones
 from .databases import WorkerDatabase, WorkerDatabases
 from .kept_databases import keeps_databases, report_kept_database

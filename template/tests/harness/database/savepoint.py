@@ -19,7 +19,7 @@ from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
 from ..transaction.engine_events import Checkout, invalidate
 from ..transaction.refusals import ENDED
-from ..transaction.shared_connection import LIMIT
+from ..transaction.shielded import LIMIT
 from .databases import WorkerDatabase
 from .template import DATABASES
 

@@ -17,7 +17,7 @@ import pytest
 from ..connections.redirect import Redirect
 from ..core.run import add_to_summary
 from ..core.source_lines import is_of_project
-from ..transaction.shared_connection import LIMIT
+from ..transaction.shielded import LIMIT
 
 # As asyncio names them.
 THREADS = "asyncio"

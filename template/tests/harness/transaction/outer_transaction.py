@@ -1,10 +1,10 @@
 """The outer transaction of a savepoint test, in which all other transactions are savepoints."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
 
 from .raw_connection import RawConnection
-from .refusals import ENDED
+from .refusals import ENDED, LOST, Refusals
 
 Mode = Literal["outside", "seeding", "test", "own_database"]
 
@@ -13,16 +13,26 @@ Mode = Literal["outside", "seeding", "test", "own_database"]
 class OuterTransaction:
     """The outer transaction of one connection.
 
+    Args:
+        refusals: records what is refused.
+
     Attributes:
         connection: None before the first engine connects.
         mode: "test" during a savepoint test; "own_database" during a test with a database of its own; "seeding" during
             the startup of the lifespan, whose commits stay; otherwise "outside", where transactions are read-only.
         has_written: whether the lifespan wrote rows during its startup.
+        has_ddl: whether the schema has changed since the mode began.
+        has_committed: whether a transaction that has written has committed since the mode began.
+        has_set_up: whether an engine has set up a connection since the mode began, inside the outer transaction.
     """
 
+    refusals: Refusals = field(kw_only=True)
     connection: RawConnection | None = None
     mode: Mode = "outside"
     has_written: bool = False
+    has_ddl: bool = False
+    has_committed: bool = False
+    has_set_up: bool = False
     # The mode in which the transaction began; None before the first statement.
     _outer: Mode | Literal["connecting"] | None = None
 
@@ -51,6 +61,11 @@ class OuterTransaction:
             and self.is_in_transaction
             and not connection.is_in_transaction
         )
+
+    def begin(self, mode: Mode) -> None:
+        """Begin a mode; its transaction is begun by the first statement."""
+        self.mode = mode
+        self.has_written = self.has_ddl = self.has_committed = self.has_set_up = False
 
     async def end(self, mode: Mode, *, is_commit: bool) -> str | None:
         """End the transaction; returns an error message, or None."""
@@ -94,3 +109,12 @@ class OuterTransaction:
 
     async def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [] if self.connection is None else await self.connection.rows(sql)
+
+    def raise_if_lost(self) -> None:
+        """Raise `IsolationError` if the server has closed the connection, and so has undone a commit of the test."""
+        if self.is_lost and self.has_committed:
+            self.refuse(LOST)
+
+    def refuse(self, message: str) -> NoReturn:
+        """Record a refusal, and raise `IsolationError`."""
+        raise self.refusals.add(message)

@@ -14,11 +14,8 @@ from .logical_connection import DRIVER_STATEMENT, IN_LIFESPAN, LogicalConnection
 from .outer_transaction import Mode
 from .raw_connection import Driver, RawConnection, is_of_server
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
-from .shielded import run_shielded
+from .shielded import LIMIT, run_shielded
 from .transactions import Transactions
-
-# Seconds that a transaction waits for the end of another transaction, before an error is reported.
-LIMIT = 10
 
 
 @dataclass(eq=False)

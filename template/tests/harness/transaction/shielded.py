@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Seconds after a cancellation, in case the server does not respond.
+# Seconds that the end of another transaction may take, or a statement after a cancellation.
 LIMIT = 10
 
 

@@ -5,15 +5,15 @@ No method waits for another transaction. Callers hold the mutex of the connectio
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from .deferred_constraints import DeferredConstraints
 from .local_settings import LocalSettings
 from .logical_connection import LogicalConnection, NextStatement
 from .outer_transaction import Mode, OuterTransaction
 from .raw_connection import RawConnection
-from .refusals import CONNECTED_BEFORE_TEST, CONSTRAINT_CONFLICT, ENDED, LOST, SWALLOWED, Refusals
-from .savepoints import Savepoint, Savepoints
+from .refusals import CONNECTED_BEFORE_TEST, CONSTRAINT_CONFLICT, ENDED, SWALLOWED
+from .savepoint import Savepoint
+from .savepoints import Savepoints
 from .statement_kind import Kind
 
 
@@ -21,22 +21,12 @@ from .statement_kind import Kind
 class Transactions(OuterTransaction):
     """The transactions of one connection, inside the outer transaction, which the first statement begins.
 
-    Args:
-        refusals: records what is refused.
-
     Attributes:
-        has_ddl: whether the schema has changed since the mode began.
-        has_committed: whether a transaction that has written has committed since the mode began.
-        has_set_up: whether an engine has set up a connection since the mode began, inside the outer transaction.
         is_ending: whether `db_session` is being closed at the end of the test; its rollback need not be sent.
         terminated: connections that were closed where no rollback could be sent.
         savepoints: the savepoints that represent the transactions.
     """
 
-    refusals: Refusals = field(kw_only=True)
-    has_ddl: bool = False
-    has_committed: bool = False
-    has_set_up: bool = False
     is_ending: bool = False
     terminated: list[LogicalConnection] = field(default_factory=list)
     savepoints: Savepoints = field(default_factory=Savepoints)
@@ -50,8 +40,8 @@ class Transactions(OuterTransaction):
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""
-        self.mode, self.has_written, self.is_ending = mode, False, False
-        self.has_ddl = self.has_committed = self.has_set_up = False
+        self.is_ending = False
+        super().begin(mode)
 
     def reset(self) -> None:
         """Forget all transactions."""
@@ -205,12 +195,3 @@ class Transactions(OuterTransaction):
         if own and self.connection is not None and not self.connection.is_in_transaction:
             self.savepoints.reset()
             self.refuse(ENDED)
-
-    def raise_if_lost(self) -> None:
-        """Raise `IsolationError` if the server has closed the connection, and so has undone a commit of the test."""
-        if self.is_lost and self.has_committed:
-            self.refuse(LOST)
-
-    def refuse(self, message: str) -> NoReturn:
-        """Record a refusal, and raise `IsolationError`."""
-        raise self.refusals.add(message)
