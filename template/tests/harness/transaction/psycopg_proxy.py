@@ -118,8 +118,13 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
             begins = self.logical.task is None
             async with self.sending():
                 pass
-            async with super().transaction(*arguments, **options) as transaction:
-                yield transaction
+            try:
+                async with super().transaction(*arguments, **options) as transaction:
+                    yield transaction
+            except BaseException:
+                if begins:
+                    await self.rollback()
+                raise
             if begins:
                 await self.commit()
 
