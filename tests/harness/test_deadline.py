@@ -277,9 +277,9 @@ async def test_after_it(db_session: AsyncSession) -> None:
 def test_a_tear_down_that_is_ended_leaves_no_rows(sample: Sample) -> None:
     sample.write("tests/test_writes.py", WRITES)
 
-    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=1")
+    outcome = sample.pytest("-p", "no:randomly", "-o", "savepoint_test_timeout_seconds=1")
 
-    assert "the tear-down of test_whose_tear_down_waits has not ended after 1 s" in outcome.output
+    assert "teardown of test_whose_tear_down_waits timed out after 1 s" in outcome.output
     assert "2 passed, 1 error" in outcome.output
 
 
@@ -323,9 +323,9 @@ async def test_no_fixture_of_the_harness(repeat: int) -> None:
 def test_a_lifespan_that_does_not_start_leaves_later_tests_apart(sample: Sample) -> None:
     sample.write("tests/test_lifespan.py", LIFESPAN)
 
-    outcome = sample.pytest("-p", "no:randomly", "-o", "test_deadline_seconds=0.2")
+    outcome = sample.pytest("-p", "no:randomly", "-o", "savepoint_test_timeout_seconds=0.2")
 
-    assert "the set-up of test_the_application has not ended" in outcome.output
+    assert "setup of test_the_application timed out after 2 s" in outcome.output
     assert "2 passed, 1 error" in outcome.output
 
 

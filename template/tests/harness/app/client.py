@@ -42,10 +42,10 @@ class ASGIApp:
 
 
 class Clients(ExitStack):
-    """Closes clients without an event loop: none of them waits, since its transport has no connection."""
+    """Closes clients without an event loop: closing awaits nothing, since the transport has no connections."""
 
     async def enter_async_context(self, client: AsyncClient) -> AsyncClient:
-        """Like that of an `AsyncExitStack`."""
+        """As in `AsyncExitStack`."""
         self.callback(self._close, client)
         return await client.__aenter__()
 

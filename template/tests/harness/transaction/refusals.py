@@ -47,8 +47,8 @@ ENDED = (
 )
 
 LOST = (
-    "The server has closed the connection of the test, and has rolled back what the test had committed before. In "
-    "production, that would be kept. " + OWN_DATABASE
+    "The server closed the connection of the test and rolled back the test's earlier commits. In production, they "
+    "would be kept. " + OWN_DATABASE
 )
 
 NO_DATABASE = (
