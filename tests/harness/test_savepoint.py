@@ -115,7 +115,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 39), ("seeded", 4), ("polls", 31), ("commits", 72)])
+@pytest.mark.parametrize(("module", "count"), [("right", 38), ("seeded", 4), ("polls", 31), ("commits", 72)])
 def test_correct_code_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

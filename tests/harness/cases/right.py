@@ -149,19 +149,6 @@ async def test_nested_transactions_of_one_session_roll_back_together(
     assert await users(db_session) == []
 
 
-async def test_a_rollback_of_the_test_takes_what_the_application_committed(
-    client: AsyncClient, db_session: AsyncSession
-) -> None:
-    with contextlib.suppress(ZeroDivisionError):
-        async with db_session.begin_nested():
-            # SQLAlchemy sends a session's SAVEPOINT with its first statement.
-            assert await users(db_session) == []
-            await client.post("/users", json={"email": "ada@example.com"})
-            raise ZeroDivisionError
-
-    assert await users(db_session) == []
-
-
 async def test_a_statement_that_is_cancelled_at_the_end(session_factory: SessionFactory) -> None:
     with pytest.raises(TimeoutError):
         async with session_factory() as session, asyncio.timeout(0.1):
