@@ -38,6 +38,7 @@ REFUSED = {
     "test_a_commit_inside_a_session_that_is_rolled_back": [ROLLBACK, "committed", OWN],
     "test_a_commit_inside_that_was_released_since": [ROLLBACK, "committed", OWN],
     "test_a_commit_inside_a_session_that_has_failed": [ROLLBACK, "committed", OWN],
+    "test_a_request_inside_a_savepoint_of_the_test_that_is_rolled_back": [ROLLBACK, "committed", OWN],
     "test_a_commit_inside_a_savepoint_that_is_rolled_back": [ROLLBACK, "committed", OWN],
     "test_a_flush_inside_a_savepoint_that_is_rolled_back": [ROLLBACK, "written", OWN],
     "test_a_flush_inside_a_savepoint_that_is_released": ["A savepoint was released", OWN],

@@ -136,6 +136,17 @@ async def test_a_commit_inside_a_savepoint_that_is_rolled_back(session_factory: 
         await savepoint.rollback()
 
 
+async def test_a_request_inside_a_savepoint_of_the_test_that_is_rolled_back(
+    client: AsyncClient, db_session: AsyncSession
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with db_session.begin_nested():
+            # SQLAlchemy sends a session's SAVEPOINT with its first statement.
+            await db_session.execute(text("SELECT 1"))
+            await client.post("/users", json={"email": "ada@example.com"})
+            raise ZeroDivisionError
+
+
 async def test_a_flush_inside_a_savepoint_that_is_rolled_back(session_factory: SessionFactory) -> None:
     async with session_factory() as session, session_factory() as other:
         savepoint = await session.begin_nested()
