@@ -27,6 +27,7 @@ def set_(sample: Sample, line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ('guards_off = ["network"]', "unknown setting 'guards_off'. Did you mean disabled_guards?"),
         ("slow_tests_seconds = 30", "unknown setting 'slow_tests_seconds'. Did you mean slow_test_seconds?"),
         ('slow_test_seconds = "long"', "slow_test_seconds must be a number, not 'long'"),
         ("slow_test_seconds = true", "slow_test_seconds must be a number, not True"),
@@ -71,7 +72,7 @@ def test_overrides_of_one_run(shown: Sample) -> None:
     assert "slow_test_seconds=30.0" in by_environment.output, by_environment.output
     assert "disabled_guards=('network',)" in by_environment.output
     assert "slow_test_seconds=40.0" in by_option.output, by_option.output
-    assert wrong.output.strip() == "ERROR: the environment: slow_test_seconds must be a number, not 'long'"
+    assert wrong.output.strip() == "ERROR: SAVEPOINT_SLOW_TEST_SECONDS: slow_test_seconds must be a number, not 'long'"
 
 
 OLD = """\
@@ -119,10 +120,8 @@ def test_a_new_setting_overrides_an_old_one(shown: Sample) -> None:
     outcome = shown.pytest("-s")
 
     assert "slow_test_seconds=20.0" in outcome.output, outcome.output
-    assert (
-        "slow_test_seconds under [tool.savepoint] of pyproject.toml overrides it; delete the old line."
-        in outcome.output
-    )
+    said = "It is 30, but slow_test_seconds under [tool.savepoint] is 20, and is used. Delete one."
+    assert said in outcome.output
 
 
 def test_old_marks_and_options_work_with_a_warning(sample: Sample) -> None:
@@ -133,6 +132,7 @@ import os
 import pytest
 
 @pytest.mark.allow("environment")
+@pytest.mark.allow("network", "api.example.com:443")
 def test_a() -> None:
     os.environ["LEFT"] = "1"
 """,
@@ -143,6 +143,7 @@ def test_a() -> None:
     assert outcome.code == 0, outcome.output
     assert "query report" in outcome.output
     assert 'Write: @pytest.mark.allow_guard("leaked_environ")\n' in outcome.output
+    assert 'Write: @pytest.mark.allow_guard("network", "api.example.com:443")\n' in outcome.output
     assert "--rebuild-schema is deprecated and will be removed in 0.5. Write: --create-db\n" in outcome.output
     assert "Write: --query-report=3\n" in outcome.output
 
@@ -168,3 +169,25 @@ def test_a_subfolder(shown: Sample, arguments: list[str]) -> None:
 
     assert outcome.returncode == 0, outcome.stdout
     assert "passed" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    "line", ['malformed_request_client = "admn_client"', 'malformed_request_fixtures = ["admn_client"]']
+)
+def test_a_fixture_that_is_unknown_fails_the_check(sample: Sample, line: str) -> None:
+    set_(sample, line)
+
+    outcome = sample.checks()
+
+    assert f"[tool.savepoint]: {line.split(' =')[0]}: there is no fixture 'admn_client'." in outcome.output
+
+
+def test_a_guard_whose_name_is_taken_is_refused(sample: Sample) -> None:
+    conftest = sample.folder / "tests" / "conftest.py"
+    guard = 'Guard("slow_test", why="It is slow.", instead="Be quick.")'
+    conftest.write_text(f"{conftest.read_text()}\nfrom tests.harness import Guard\n\n{guard}\n")
+    sample.write("tests/test_a.py", "def test_a() -> None: ...\n")
+
+    outcome = sample.pytest()
+
+    assert "there is another guard named 'slow_test'" in outcome.output, outcome.output

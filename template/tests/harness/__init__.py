@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """A test harness on a real PostgreSQL: fixtures, checks, guards, and isolation of tests.
 
-`tests/conftest.py` loads it with `pytest_plugins = ["tests.harness"]` and overrides three fixtures: `app`,
-`session_factory` and `metadata`. `plugin.py` lists the modules. `__all__` lists what tests may import. The folder
-belongs to the template: updates replace it.
+`tests/conftest.py` loads it with `pytest_plugins = ["tests.harness"]` and overrides two fixtures: `app` and
+`metadata`. `plugin.py` lists the modules. `__all__` lists what tests may import. The folder belongs to the template:
+updates replace it.
 """
 
 from .app.client import NewClient

@@ -1,7 +1,6 @@
 """The routes of an application by its OpenAPI description, for checks."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +92,15 @@ def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
     """The client of the setting `malformed_request_client`, with the fixtures of `malformed_request_fixtures`."""
     settings = settings_of(request.config)
     for name in settings.malformed_request_fixtures:
-        _found(request, name)
-    client: AsyncClient = _found(request, settings.malformed_request_client) or request.getfixturevalue("client")
+        _fixture(request, "malformed_request_fixtures", name)
+    client: AsyncClient = _fixture(request, "malformed_request_client", settings.malformed_request_client)
     return client
 
 
-def _found(request: pytest.FixtureRequest, name: str) -> Any:
-    # The project may have removed the fixture.
-    with suppress(pytest.FixtureLookupError):
+def _fixture(request: pytest.FixtureRequest, setting: str, name: str) -> Any:
+    try:
         return request.getfixturevalue(name)
+    except pytest.FixtureLookupError as error:
+        if error.argname != name:
+            raise
+    pytest.fail(f"pyproject.toml: [tool.savepoint]: {setting}: there is no fixture {name!r}.", pytrace=False)

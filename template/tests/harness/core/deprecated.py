@@ -1,7 +1,7 @@
 """Names of version 0.3, which work until 0.5. The summary has a line for each use, with the new name."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def warn_of_options(config: pytest.Config) -> None:
             warn(config, name, f"Write: {OPTIONS[name]}{equals}{value}")
 
 
-def old_settings(config: pytest.Config, new: Collection[str]) -> dict[str, str | list[str]]:
+def old_settings(config: pytest.Config, new: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """The values of old settings, by new name; settings that pyproject.toml has under the new name are left out."""
     values: dict[str, str | list[str]] = {}
     for old, (_, key) in SETTINGS.items():
@@ -60,12 +60,16 @@ def old_settings(config: pytest.Config, new: Collection[str]) -> dict[str, str |
             continue
         where = f"{old} in pytest's settings"
         is_override = any(text.startswith(f"{old}=") for text in config.getoption("override_ini") or ())
-        if key in new and not is_override:
-            warn(config, where, f"{key} under [tool.savepoint] of pyproject.toml overrides it; delete the old line.")
-            continue
-        values[key] = value
         text = value if isinstance(value, str) and value.isdecimal() else json.dumps(value, ensure_ascii=False)
-        warn(config, where, f"Write under [tool.savepoint] of pyproject.toml: {key} = {text}")
+        if is_override:
+            values[key] = value
+            warn(config, f"-o {old}", f"Write: -o savepoint_{key}={text}")
+        elif key in new:
+            used = json.dumps(new[key], ensure_ascii=False)
+            warn(config, where, f"It is {text}, but {key} under [tool.savepoint] is {used}, and is used. Delete one.")
+        else:
+            values[key] = value
+            warn(config, where, f"Write under [tool.savepoint] of pyproject.toml: {key} = {text}")
     return values
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .deprecated import SETTINGS as OLD_SETTINGS
 from .deprecated import old_settings
 
 FILE, TABLE = "pyproject.toml", "[tool.savepoint]"
@@ -82,7 +83,7 @@ def _found(config: pytest.Config) -> Iterator[tuple[str, Any, str]]:
         yield key, _parsed(old) if isinstance(old, str) else old, "pytest's settings"
     for key in KEYS:
         for place, text in (
-            ("the environment", os.environ.get(f"SAVEPOINT_{key.upper()}")),
+            (f"SAVEPOINT_{key.upper()}", os.environ.get(f"SAVEPOINT_{key.upper()}")),
             ("-o", config.getini(f"savepoint_{key}")),
         ):
             if text is not None:
@@ -109,7 +110,8 @@ def _parsed(text: str) -> Any:
 
 def _checked(key: str, value: Any, place: str) -> Any:
     if key not in KEYS:
-        close = difflib.get_close_matches(key, KEYS, 1) or sorted(KEYS)
+        renamed = [OLD_SETTINGS[key][1]] if key in OLD_SETTINGS else []
+        close = renamed or difflib.get_close_matches(key, KEYS, 1) or sorted(KEYS)
         raise pytest.UsageError(f"{place}: unknown setting {key!r}. Did you mean {' or '.join(close)}?")
     kind = KEYS[key]
     if isinstance(value, list) and all(isinstance(part, str) for part in value):

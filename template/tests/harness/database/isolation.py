@@ -31,7 +31,7 @@ def has_own_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _isolated(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callable[[], None]]:
     """A transaction or a database for each test that connects, used by the application's engines during the test.
 
     Autouse, so that it precedes the other fixtures of the test. Yields a function that begins the isolation, for a test

@@ -41,6 +41,8 @@ class Guard:
     formerly: str | None = None
 
     def __post_init__(self) -> None:
+        if self.name in GUARDS:
+            raise ValueError(f"there is another guard named {self.name!r}")
         GUARDS[self.name] = self
 
     @property
@@ -133,8 +135,9 @@ def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
             name = mark.args[0] if mark.args else ""
             used.append((f"{item.nodeid}: @pytest.mark.{mark.name}", name))
             if mark.name == "allow":
-                new = former.get(name, name)
-                warn(config, f'@pytest.mark.allow("{name}")', f'Write: @pytest.mark.allow_guard("{new}")')
+                place = f"{item.nodeid}: @pytest.mark.allow{mark.args}"
+                arguments = ", ".join(map(repr, [former.get(name, name), *mark.args[1:]])).replace("'", '"')
+                warn(config, place, f"Write: @pytest.mark.allow_guard({arguments})")
     for place, name in used:
         if name in former and "allow" not in place:
             warn(config, f'guard "{name}"', f"Write: {former[name]}")
