@@ -174,6 +174,8 @@ def databases(server: Server) -> Iterator[str]:
     """A developer's database and two of tests; yields the URL of the first, as in `.env`."""
     with server.connect() as connection:
         for name in (DEVELOPERS, TESTS, NEXT):
+            # Other modules create databases of these names too, in whatever order.
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
             connection.execute(f"CREATE DATABASE {name}".encode())
     yield f"postgresql://postgres@/{DEVELOPERS}?host={server.host}"
     with server.connect() as connection:
