@@ -140,7 +140,7 @@ class Transactions(OuterTransaction):
                 # A failed transaction refuses queries; its RELEASE raises the error.
                 if has_written and not logical.has_failed:
                     checks, again = await self._constraints.checks(self._rows, self.has_ddl)
-                # After SET LOCAL ROLE the transaction may not be allowed to name the constraints.
+                # The user of the transaction (SET LOCAL) may not be allowed to name the constraints.
                 await self._send(*checks, *statements, *logical.commit_effects.statements(is_commit=True), *again)
             except Exception as error:
                 is_another = checks and self.savepoints.is_another_writing(logical)
