@@ -263,7 +263,10 @@ async def test_the_health(client: AsyncClient) -> None:
             ),
         ],
         ONE_ERROR,
-        ["On shutdown, the lifespan of", "failed with ConnectionError: the broker is gone"],
+        [
+            "failed with ConnectionError: the broker is gone",
+            "The lifespan ended during tests/test_mistake.py::test_the_health",
+        ],
     ),
     Mistake(
         "a client without the lifespan",
