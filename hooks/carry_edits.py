@@ -35,6 +35,8 @@ class Versions:
 def moved(old: str, new: str) -> str:
     """Bring the edits of `old` into `new`; returns a line that says what was done."""
     versions, target = _versions(old), Path(new)
+    if versions.mine is None and versions.base is None:
+        return f"{old} came after the version of your project; {new} is not touched."
     if versions.mine is None:
         target.unlink(missing_ok=True)
         return f"{old} is {new} now. Your project had none, so it is left out."
@@ -69,10 +71,13 @@ def table(path: str) -> str:
     lines = []
     for old, new in rows:
         versions = _versions(old)
-        if versions.mine == versions.base or not Path(new).exists():
-            # As the template had it, unknown to both, or of a feature that is off.
+        if versions.mine == versions.base:
+            # As the template had it, or unknown to both.
             continue
         if versions.mine is None:
+            if not Path(new).exists():
+                # Of a feature that is off.
+                continue
             lines.append(f"{old}, which your project had deleted, is {new} now, and is back: other files import it.")
         elif versions.base is None:
             # Of a later version than the one that the project came from; or the project's own, below.
