@@ -159,14 +159,16 @@ def test_another_backend(sample: Sample, file: str, options: str) -> None:
     assert error.startswith(f"{file}:{len(text.splitlines()) + 3}: delete the fixture anyio_backend")
 
 
-def test_backends_that_are_right(sample: Sample) -> None:
-    sample.write("tests/test_a.py", HEALTH)
-    sample.write("tests/test_b.py", RIGHT)
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids=["after", "before"])
+def test_backends_that_are_right(sample: Sample, order: tuple[str, str]) -> None:
+    shared, own = order
+    sample.write(f"tests/test_{shared}.py", HEALTH)
+    sample.write(f"tests/test_{own}.py", RIGHT)
     conftest = (sample.folder / "tests" / "conftest.py").read_text()
     backend = '\n@pytest.fixture(scope="session")\ndef anyio_backend():\n    return "asyncio", {"debug": False}\n'
     sample.write("tests/conftest.py", conftest + backend)
 
-    outcome = sample.pytest()
+    outcome = sample.pytest("-p", "no:randomly")
 
     assert "3 passed" in outcome.output, outcome.output
 

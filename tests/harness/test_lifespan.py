@@ -263,7 +263,7 @@ def test_a_scheduler_with_a_synchronous_engine(sample: Sample) -> None:
 
     outcome = sample.pytest("-p", "no:randomly")
 
-    assert "4 passed, " in outcome.output, outcome.output
+    assert "1 failed, 4 passed in " in outcome.output, outcome.output
     assert "test_the_same_engine" in outcome.output
     assert "guard escaped_commit: a test" in outcome.output
 

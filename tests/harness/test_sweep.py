@@ -50,12 +50,27 @@ def run(server: Server, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
-@pytest.fixture
-def own(server: Server) -> Iterator[Server]:
-    """The server, as if it existed before the run; the databases of the test are dropped afterwards."""
-    yield replace(server, source="url")
+def clients(server: Server) -> int:
+    """The number of other connections."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with server.connect() as connection:
+        [[number]] = connection.execute(query).fetchall()
+        return int(number)
+
+
+def drop_all(server: Server) -> None:
     for name in names(server):
         run(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def own(server: Server) -> Iterator[Server]:
+    """The server, as if it existed before the run; it has no database of the harness before and after the test."""
+    # A run that an earlier test has killed may still be connected, and its last CREATE DATABASE in progress.
+    until(lambda: not clients(server))
+    drop_all(server)
+    yield replace(server, source="url")
+    drop_all(server)
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 async def import_users() -> None:
     engine = create_async_engine("postgresql+asyncpg://shop@db/shop")
     async with engine.begin() as connection:
-        await connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '')"))
+        await connection.execute(text("INSERT INTO users (email, hashed_password) VALUES ('ida@example.com', '')"))
     await engine.dispose()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from ..app.lifespan import LifespanError, RunningApp
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
+from ..core.anyio_backend import unsuitable_backend
 from ..core.run import stop_run
 from ..core.source_lines import places
 from ..transaction.fresh_session import TEST_SESSION, FreshSession
@@ -50,7 +51,8 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
         # A direct connection of a driver is outside of the transaction of a savepoint test.
         at_end.enter_context(redirect.refusing(None if has_own else DIRECT_CONNECTION))
         is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))
-        if is_async and request.config.pluginmanager.has_plugin("anyio"):
+        has_anyio = request.config.pluginmanager.has_plugin("anyio")
+        if is_async and has_anyio and unsuitable_backend(request.node) is None:
             # A connection that the test leaves open must not lose its event loop.
             request.getfixturevalue("_event_loop_held")
         if reaches_application:

@@ -6,13 +6,14 @@ They would start a second event loop, on which no connection works, or have no e
 
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..core.anyio_backend import fixture_definitions, unsuitable_backend
 from ..core.run import end_run
 
 MARK = "asyncio: of pytest-asyncio, not supported: AnyIO runs async tests without a mark."
@@ -120,30 +121,17 @@ def _fixtures(items: list[pytest.Item]) -> list[tuple[Path, int]]:
     """The fixtures of the tests that use @pytest_asyncio.fixture."""
     if "pytest_asyncio" not in sys.modules:
         return []
-    used = [found for item in items if isinstance(item, pytest.Function) for found in _definitions(item).values()]
+    used = [
+        found for item in items if isinstance(item, pytest.Function) for found in fixture_definitions(item).values()
+    ]
     functions = {fixture.func for named in used for fixture in named}
     return [_place(function) for function in functions if getattr(function, "_force_asyncio_fixture", False)]
 
 
-def _definitions(item: pytest.Function) -> Mapping[str, Sequence[pytest.FixtureDef[Any]]]:
-    return item._fixtureinfo.name2fixturedefs
-
-
 def _backends(items: list[pytest.Item]) -> list[tuple[Path, int]]:
     """The fixtures `anyio_backend` with which the harness's fixtures cannot be set up."""
-    found = []
-    for item in items:
-        if isinstance(item, pytest.Function) and "_event_loop_held" in item.fixturenames:
-            backend = _definitions(item)["anyio_backend"][-1]
-            of_asyncio = all(_is_asyncio(value) for value in backend.params or ())
-            if backend.scope != "session" or not of_asyncio:
-                found.append(_place(backend.func))
-    return found
-
-
-def _is_asyncio(parameter: Any) -> bool:
-    # "asyncio", or with options: ("asyncio", {"use_uvloop": True}).
-    return (parameter if isinstance(parameter, str) else parameter[0]) == "asyncio"
+    with_loop = (item for item in items if "_event_loop_held" in getattr(item, "fixturenames", ()))
+    return [_place(backend.func) for item in with_loop if (backend := unsuitable_backend(item)) is not None]
 
 
 def _place(function: Callable[..., Any]) -> tuple[Path, int]:
