@@ -55,6 +55,9 @@ REFUSED = {
         "is recreated",
         OWN,
     ],
+    "test_the_driver_commits_and_begins_again[COMMIT; BEGIN]": ["The test's transaction has ended", OWN],
+    "test_the_driver_commits_and_begins_again[COMMIT AND CHAIN]": ["The test's transaction has ended", OWN],
+    "test_the_driver_begins_again_and_its_error_is_caught": ["The test's transaction has ended", OWN],
     "test_a_commit_as_sql_in_a_fixture": ["BEGIN, COMMIT or ROLLBACK was sent as SQL", "await session.commit()"],
     "test_a_connection_that_is_lost_after_a_commit": ["The server closed the connection of the test", OWN],
     "test_a_session_that_is_left_open": [STILL_OPEN, "test_cases.py", "Close the session"],
@@ -116,7 +119,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 38), ("seeded", 4), ("polls", 31), ("commits", 72)])
+@pytest.mark.parametrize(("module", "count"), [("right", 41), ("seeded", 4), ("polls", 31), ("commits", 72)])
 def test_correct_code_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

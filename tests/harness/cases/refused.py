@@ -1,6 +1,7 @@
 """What a savepoint test cannot hold: each of these fails, with the words that `../test_savepoint.py` expects."""
 
 import asyncio
+import contextlib
 
 import pytest
 from httpx import AsyncClient
@@ -215,6 +216,25 @@ async def test_a_commit_by_the_driver_and_no_fixture_of_the_harness() -> None:
         await connection.execute(insert(User).values(email="ada@example.com"))
         driver = (await connection.get_raw_connection()).driver_connection
         await driver.execute("COMMIT")
+
+
+@pytest.mark.parametrize("sql", ["COMMIT; BEGIN", "COMMIT AND CHAIN"])
+async def test_the_driver_commits_and_begins_again(session_factory: SessionFactory, sql: str) -> None:
+    async with session_factory() as session:
+        session.add(User(email="ada@example.com"))
+        await session.flush()
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        await driver.execute(sql)
+        await session.commit()
+
+
+async def test_the_driver_begins_again_and_its_error_is_caught(session_factory: SessionFactory) -> None:
+    async with session_factory() as session:
+        await session.execute(text("INSERT INTO users (email) VALUES ('ada@example.com')"))
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        await driver.execute("ROLLBACK; BEGIN")
+        with contextlib.suppress(Exception):
+            await session.rollback()
 
 
 async def test_a_connection_that_is_lost_after_a_commit(session_factory: SessionFactory) -> None:

@@ -10,9 +10,11 @@ from sample.deps import get_db
 from sample.main import create_app
 from sample.models import User
 from sample.settings import Settings
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from tests.harness import RunningApp
 
@@ -21,6 +23,21 @@ SessionFactory = async_sessionmaker[AsyncSession]
 
 async def users(session: AsyncSession) -> list[str]:
     return list((await session.scalars(select(User.email).order_by(User.id))).all())
+
+
+@pytest.fixture(scope="module")
+def recording(application_engine: AsyncEngine) -> AsyncEngine:
+    recording = create_async_engine(f"{application_engine.url.drivername}://somebody@nowhere/db")
+
+    @event.listens_for(recording.sync_engine, "connect")
+    def record(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET application_name = 'recorded'")
+        cursor.execute("INSERT INTO users (email) VALUES ('connected@example.com')")
+        cursor.close()
+        connection.commit()
+
+    return recording
 
 
 # The first test, since the first engine that connects opens the shared connection.
@@ -370,3 +387,18 @@ async def test_a_connection_that_is_lost_before_a_commit(session_factory: Sessio
             await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     async with session_factory() as session:
         assert await users(session) == []
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+async def test_a_listener_that_writes_when_it_connects(
+    engine: AsyncEngine, db_session: AsyncSession, recording: AsyncEngine, repeat: int
+) -> None:
+    async with recording.connect() as connection:
+        assert await connection.scalar(select(func.count()).select_from(User)) == 1
+    async with recording.connect() as connection:
+        assert await connection.scalar(text("SHOW application_name")) == "recorded"
+    assert await db_session.scalar(select(func.count()).select_from(User)) == 1
+
+
+async def test_what_the_listener_wrote_is_gone(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(select(func.count()).select_from(User)) == 0

@@ -8,6 +8,11 @@ from .refusals import ENDED, LOST, Refusals
 
 Mode = Literal["outside", "seeding", "test", "own_database"]
 
+# It is lost if the transaction ends before the end of the test, also if another one has begun: `COMMIT AND CHAIN`.
+OUTER = "savepoint_outer"
+# invalid_savepoint_specification: there is no such savepoint.
+NO_SAVEPOINT = "3B001"
+
 
 @dataclass(eq=False)
 class OuterTransaction:
@@ -78,16 +83,31 @@ class OuterTransaction:
         if self.is_over:
             return ENDED
         if is_commit:
-            # Ask PostgreSQL: an UPDATE that matches no row writes nothing.
-            [[self.has_written]] = await self._rows("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
-        await self.connection.send("COMMIT" if is_commit else "ROLLBACK")
+            self.has_written |= await self._has_changes()
+        if mode != "test":
+            await self.connection.send("COMMIT" if is_commit else "ROLLBACK")
+            return None
+        try:
+            await self.connection.send(f"ROLLBACK TO SAVEPOINT {OUTER}", "ROLLBACK")
+        except Exception as error:
+            if not _is_lost_savepoint(error):
+                raise
+            await self.connection.send("ROLLBACK")
+            return ENDED
         return None
 
     async def end_connecting(self, how: str) -> None:
-        """End the transaction in which an engine set up a connection, outside of tests."""
-        if self._outer == "connecting":
-            self._outer = None
-            await self._send(how)
+        """End the transaction in which an engine set up a connection; rows of the setup belong to the mode."""
+        if self._outer != "connecting":
+            return
+        if how == "COMMIT" and await self._has_changes():
+            if self.mode == "test":
+                self._outer, self.has_set_up = "test", True
+                return
+            self.has_written = self.mode == "seeding"
+            how = "COMMIT" if self.has_written else "ROLLBACK"
+        self._outer = None
+        await self._send(how)
 
     def _begun(self, mode: Mode, level: str | None) -> list[str]:
         """Statements that begin the transaction."""
@@ -96,7 +116,8 @@ class OuterTransaction:
         self._outer = mode
         if mode == "outside":
             return [*ended, "BEGIN READ ONLY"]
-        return [*ended, f"BEGIN ISOLATION LEVEL {level}" if level else "BEGIN"]
+        begin = f"BEGIN ISOLATION LEVEL {level}" if level else "BEGIN"
+        return [*ended, begin, *([f"SAVEPOINT {OUTER}"] if mode == "test" else [])]
 
     async def _close_if_outside(self) -> None:
         if self._outer == "outside":
@@ -104,11 +125,22 @@ class OuterTransaction:
             await self._send("COMMIT")
 
     async def _send(self, *statements: str) -> None:
-        if self.connection is not None:
+        if self.connection is None:
+            return
+        try:
             await self.connection.send(*statements)
+        except Exception as error:
+            if _is_lost_savepoint(error):
+                self.refuse(ENDED)
+            raise
 
     async def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [] if self.connection is None else await self.connection.rows(sql)
+
+    async def _has_changes(self) -> bool:
+        # PostgreSQL knows: an UPDATE that matches no row changes nothing.
+        rows = await self._rows("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+        return rows == [(True,)]
 
     def raise_if_lost(self) -> None:
         """Raise `IsolationError` if the server has closed the connection, and so has undone a commit of the test."""
@@ -118,3 +150,7 @@ class OuterTransaction:
     def refuse(self, message: str) -> NoReturn:
         """Record a refusal, and raise `IsolationError`."""
         raise self.refusals.add(message)
+
+
+def _is_lost_savepoint(error: Exception) -> bool:
+    return getattr(error, "sqlstate", None) == NO_SAVEPOINT

@@ -81,9 +81,11 @@ class Transactions(OuterTransaction):
         self.terminated.clear()
         if logical.is_connecting and not self.is_in_transaction:
             # The setup of a connection must outlast the test, so it is a transaction by itself.
-            await self._send(*(["BEGIN"] if self._outer is None else []))
-            self._outer = "connecting"
+            if self._outer != "connecting":
+                await self._send(*self._begun(mode, None))
+                self._outer = "connecting"
             return
+        await self.end_connecting("COMMIT")
         self.has_set_up |= logical.is_connecting
         begun = []
         if self._outer != mode:
