@@ -82,7 +82,9 @@ class Project:
 def env_of_copy(project: Project, folder: Path) -> dict[str, str]:
     """The project's environment for a copy of it in another folder, to whose files the installed package leads."""
     # What is installed is an editable install of the folder that was copied.
-    return {**project.env, "PYTHONPATH": str(folder / "src")}
+    own = {"PYTHONPATH": str(folder / "src")}
+    # pytest deletes old temporary folders there, and those of a run beside it are not its own.
+    return {**project.env, **own, "PYTEST_DEBUG_TEMPROOT": str(folder.parent)}
 
 
 def synced(

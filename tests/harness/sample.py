@@ -7,7 +7,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from tests.environment import Project, env_of_copy
+from tests.preloaded import run_pytest
 
+NO_HARNESS = "--ignore=tests/harness"
 ANSWERS: dict[str, object] = {"project_name": "Sample", "package_name": "sample", "auth": False, "payments": False}
 
 
@@ -49,12 +51,16 @@ class Sample(Project):
 
     def command(self, *arguments: str) -> list[str]:
         """The command that runs the project's tests, those of `checks/` left out."""
-        return [str(self.python), "-m", "pytest", "--ignore=tests/harness", *arguments]
+        return [str(self.python), "-m", "pytest", NO_HARNESS, *arguments]
 
     def checks(self) -> Outcome:
         """Run the harness's checks of the project."""
-        return Outcome.of(self.run(self.python, "-m", "pytest", "tests/harness/checks"))
+        return Outcome.of(run_pytest(self, "tests/harness/checks"))
 
     def pytest(self, *arguments: str, **env: str) -> Outcome:
-        """Run the project's tests to their end."""
+        """Run the project's tests to their end, in a process that has imported the libraries."""
+        return Outcome.of(run_pytest(self, NO_HARNESS, *arguments, **env))
+
+    def pytest_from_start(self, *arguments: str, **env: str) -> Outcome:
+        """Run them in a new Python process."""
         return Outcome.of(self.run(*self.command(*arguments), **env))

@@ -68,7 +68,7 @@ def test_a_connection_of_a_module_of_the_application(
     main.write_text(f"{main.read_text()}\nDSN = {env!r}\n{CONNECTS[how]}")
     sample.write("tests/test_a.py", A_TEST)
 
-    outcome = sample.pytest("-n", workers)
+    outcome = sample.pytest_from_start("-n", workers)
 
     assert outcome.code != 0
     assert rows(server) == (5,)
@@ -81,7 +81,7 @@ def test_a_project_without_the_import_in_tests(sample: Sample) -> None:
     sample.write("tests/__init__.py", 'import pytest\n\npytest.register_assert_rewrite("tests.harness")\n')
     sample.write("tests/test_a.py", A_TEST)
 
-    outcome = sample.pytest()
+    outcome = sample.pytest_from_start()
 
     assert "1 passed" in outcome.output, outcome.output
 
@@ -90,7 +90,7 @@ def test_a_project_without_the_import_in_tests(sample: Sample) -> None:
 def test_a_run_without_a_test(sample: Sample, option: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
-    outcome = sample.pytest(option)
+    outcome = sample.pytest_from_start(option)
 
     assert outcome.code == 0, outcome.output
 
@@ -121,6 +121,6 @@ async def test_a_process(engine: AsyncEngine) -> None:
 def test_a_process_that_imports_the_tests_may_connect(sample: Sample) -> None:
     sample.write("tests/test_a.py", IN_A_PROCESS)
 
-    outcome = sample.pytest()
+    outcome = sample.pytest_from_start()
 
     assert "1 passed" in outcome.output, outcome.output

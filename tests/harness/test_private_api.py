@@ -13,7 +13,7 @@ def test_a_library_that_has_changed_ends_the_run_with_one_line(sample: Sample) -
     sample.write("tests/test_a.py", "def test_a() -> None: ...\n")
     sample.write("changed.py", CHANGED)
 
-    outcome = sample.pytest("-p", "changed")
+    outcome = sample.pytest_from_start("-p", "changed")
 
     assert outcome.code == 4
     assert outcome.output.strip() == (

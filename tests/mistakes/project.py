@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.environment import UV, Project, env_of_copy
 from tests.mistakes.catalogue import Change
+from tests.preloaded import run_pytest
 
 # Left out of the copies: what belongs to the environment, and what a run leaves.
 NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -45,7 +46,7 @@ class Changed(Project):
         """Run the project's tests."""
         report = self.folder.parent / f"{self.folder.name}.xml"
         report.unlink(missing_ok=True)
-        done = self.run(self.python, "-m", "pytest", f"--junit-xml={report}", *arguments, **env)
+        done = run_pytest(self, f"--junit-xml={report}", *arguments, **env)
         if not report.exists():
             return Outcome(done.returncode, done.stdout, {}, [])
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it

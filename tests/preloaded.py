@@ -1,0 +1,61 @@
+"""Runs of pytest that are forked from a process which has imported a project's libraries; see `preloading.py`."""
+
+import atexit
+import json
+import select
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.environment import TIMEOUT, Project
+
+SCRIPT = Path(__file__).with_name("preloading.py")
+
+
+class Forking:
+    """A Python process that has imported its libraries."""
+
+    def __init__(self, python: Path, env: Mapping[str, str]) -> None:
+        # Each run adds the folders of its project.
+        own = {name: value for name, value in env.items() if name != "PYTHONPATH"}
+        self.process = subprocess.Popen(
+            [python, SCRIPT], env=own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        atexit.register(self.close)
+
+    def run(self, folder: Path, arguments: list[str], env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+        """Run `python -m pytest` in a folder."""
+        output = folder.with_name(f"{folder.name}.output")
+        output.unlink(missing_ok=True)
+        what = {"folder": str(folder), "arguments": arguments, "env": dict(env), "output": str(output)}
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], TIMEOUT)[0]:
+            self.process.kill()
+            raise subprocess.TimeoutExpired(["pytest", *arguments], TIMEOUT, output.read_text())
+        code = self.process.stdout.readline()
+        assert code, "the process that forks has ended"
+        return subprocess.CompletedProcess(["pytest", *arguments], int(code), output.read_text(errors="replace"))
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+_forking: dict[Path, Forking] = {}
+
+
+def run_pytest(project: Project, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a project's tests; the installed libraries may not change between two runs.
+
+    Python reads other variables than PYTHONPATH when it starts, so a run with one of them has a process of its own.
+    """
+    if any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in env):
+        return project.run(project.python, "-m", "pytest", *arguments, **env)
+    if project.python not in _forking:
+        _forking[project.python] = Forking(project.python, project.env)
+    return _forking[project.python].run(project.folder, list(arguments), {**project.env, **env})
