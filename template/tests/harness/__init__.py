@@ -15,6 +15,8 @@ from .database.migrations import Migrations
 from .database.seed_data import SeedData
 from .database.statements import Queries
 from .guards.base import Guard
+from .postgres.server import Server
+from .schema.history import MigrationHistory
 
 __version__ = "0.4.0"
 
@@ -24,11 +26,13 @@ UntilWaitingForLocks = WaitForLockWaiters
 __all__ = [
     "Create",
     "Guard",
+    "MigrationHistory",
     "Migrations",
     "NewClient",
     "Queries",
     "RunningApp",
     "SeedData",
+    "Server",
     "UntilWaitingForLocks",
     "WaitForLockWaiters",
 ]

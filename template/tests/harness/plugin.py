@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from . import guards, options
+from .app import sessions
 from .connections import process
 from .core import deprecated, private_api, run, settings
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
@@ -81,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run.configure(config)
     deprecated.warn_of_options(config)
     settings.configure(config)
-    for part in (process, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
+    for part in (process, sessions, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
         part.configure(config)
     for guard in GUARDS:
         if hasattr(guard, "configure"):

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from ..app.sessions import active_sessions
 from ..core.requests import REQUEST
 from ..core.source_lines import place_of_call
-from .app_sessions import active_sessions
 from .base import CurrentTest, Guard
 
 CURRENT_TEST = CurrentTest()

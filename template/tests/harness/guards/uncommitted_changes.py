@@ -2,8 +2,8 @@
 
 import asyncio
 
+from ..app.sessions import SessionActivity, active_sessions, unflushed_models
 from ..core.requests import ON_RESPONSE_START, Request
-from .app_sessions import SessionActivity, active_sessions, unflushed_models
 from .base import CurrentTest, Guard
 
 # Safe methods of HTTP change nothing, so uncommitted changes are intended: RFC 9110, section 9.2.1.
