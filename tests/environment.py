@@ -44,6 +44,8 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
     own = Path(sys.executable).parent
     env["PATH"] = os.pathsep.join(folder for folder in env["PATH"].split(os.pathsep) if Path(folder) != own)
     env["UV_PYTHON_DOWNLOADS"] = "never"
+    # The lines of stdout and stderr are read in the order in which they were written.
+    env["PYTHONUNBUFFERED"] = "1"
     return env
 
 

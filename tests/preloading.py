@@ -8,6 +8,7 @@ for each run, and writes a line with the exit code.
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -41,7 +42,7 @@ LIBRARIES = [
 
 def preload() -> None:
     """Import pytest's plugins as pytest does, with their assertions rewritten, and then the libraries."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         # pytest-randomly would have the same seed in each run.
         options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull, f"--rootdir={folder}"]
         pytest.main(["--collect-only", "--quiet", *options, folder])

@@ -123,9 +123,8 @@ def test_other_runs_do_not_import_it(with_schemathesis: Callable[[dict[str, obje
     project = with_schemathesis({})
     assert (Path(project.env["UV_PROJECT_ENVIRONMENT"]) / "bin" / "st").exists()
 
-    outcome = Changed.of(project, tmp_path / "shop", [File("tests/test_it.py", NOT_IMPORTED)]).pytest(
-        "tests/test_it.py"
-    )
+    changed = Changed.of(project, tmp_path / "shop", [File("tests/test_it.py", NOT_IMPORTED)])
+    outcome = changed.pytest_from_start("tests/test_it.py")
 
     assert len(outcome.passed) == 1, outcome.output
 

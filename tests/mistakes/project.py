@@ -1,8 +1,9 @@
 """A rendered project with changes made in it, and what its tests then say."""
 
 import shutil
+import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +44,17 @@ class Changed(Project):
         return cls(folder, env_of_copy(project, folder))
 
     def pytest(self, *arguments: str, **env: str) -> Outcome:
-        """Run the project's tests."""
+        """Run the project's tests, in a process that has imported the libraries."""
+        return self._outcome(lambda report: run_pytest(self, report, *arguments, **env))
+
+    def pytest_from_start(self, *arguments: str, **env: str) -> Outcome:
+        """Run them in a new Python process."""
+        return self._outcome(lambda report: self.run(self.python, "-m", "pytest", report, *arguments, **env))
+
+    def _outcome(self, run: Callable[[str], "subprocess.CompletedProcess[str]"]) -> Outcome:
         report = self.folder.parent / f"{self.folder.name}.xml"
         report.unlink(missing_ok=True)
-        done = run_pytest(self, f"--junit-xml={report}", *arguments, **env)
+        done = run(f"--junit-xml={report}")
         if not report.exists():
             return Outcome(done.returncode, done.stdout, {}, [])
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest has just written it
