@@ -75,6 +75,30 @@ def test_overrides_of_one_run(shown: Sample) -> None:
     assert wrong.output.strip() == "ERROR: SAVEPOINT_SLOW_TEST_SECONDS: slow_test_seconds must be a number, not 'long'"
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("SLOW_TESTS_SECONDS", "slow_test_seconds"),
+        ("DISABLED_GUARD", "disabled_guards"),
+        ("GUARDS_OFF", "disabled_guards"),
+    ],
+)
+def test_a_misspelled_variable_is_one_line(shown: Sample, name: str, setting: str) -> None:
+    outcome = shown.pytest("-q", **{f"SAVEPOINT_{name}": "30"})
+
+    assert outcome.code == 4
+    said = f"ERROR: SAVEPOINT_{name}: unknown setting {name.lower()!r}. Did you mean {setting}?"
+    assert outcome.output.strip() == said
+
+
+def test_a_variable_that_resembles_no_setting_is_ignored(shown: Sample) -> None:
+    outcome = shown.pytest(
+        "-q", SAVEPOINT_DOCKER="unix:///docker.sock", SAVEPOINT_DATABASE_URL="postgresql://nowhere/service"
+    )
+
+    assert "1 passed" in outcome.output, outcome.output
+
+
 OLD = """\
 guards_off = ["waiting", "network"]
 only_in_migrations = ["trigger public.users.*"]
