@@ -69,6 +69,9 @@ FIRING = {
 # What these would say of a test that has failed by itself explains nothing.
 QUIET = {"stale_settings_cache", "slow_test", "unused_stripe_mock"}
 
+# Allowed, these connect.
+CONNECTING = {"escaped_commit", "network"}
+
 # How a test may end, and what the report calls it.
 ENDINGS = {
     "fails": ("assert False", "failure"),
@@ -203,7 +206,9 @@ def test_each_fixture_is_found(fixtures: list[str]) -> None:
 
 
 def _of_guards() -> Generated:
-    """Each guard, and how tests and fixtures end in which it fires; after each, one or two tests that have to pass."""
+    """Each guard, and how tests and fixtures end in which it fires, or would if it were not allowed; after each, one or
+    two tests that have to pass.
+    """
     wanted: dict[str, Wanted] = {}
     lines, alternately = [MODULE], _clean_tests()
     for guard, case in FIRING.items():
@@ -216,6 +221,10 @@ def _of_guards() -> Generated:
             name = f"test_{guard}_{ending}"
             wanted[name] = outcome
             lines += [IN_TEST.format(mark="", name=name, fixtures=case.fixtures, lines=case.lines, ending=line)]
+            lines += [next(clean)]
+        if guard not in CONNECTING:
+            name, mark = f"test_{guard}_is_allowed", f'@pytest.mark.allow_guard("{guard}")'
+            lines += [IN_TEST.format(mark=mark, name=name, fixtures=case.fixtures, lines=case.lines, ending="")]
             lines += [next(clean)]
         for name, test in _in_fixtures(guard, case.fixtures, case.lines, "") if case.in_fixtures else ():
             wanted[name] = Wanted(("error",))
