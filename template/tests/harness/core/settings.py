@@ -9,7 +9,7 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -126,6 +126,14 @@ def _checked(key: str, value: Any, place: str) -> Any:
     if key in MINIMUM and not MINIMUM[key] <= value < math.inf:
         raise pytest.UsageError(f"{place}: {key} must be at least {MINIMUM[key]}, not {value!r}")
     return value
+
+
+def fail_if_unused(config: pytest.Config, setting: str, used: Collection[str]) -> None:
+    """Fail a check that has a setting with exceptions, if an exception is needed no more."""
+    unused = [entry for entry in getattr(settings_of(config), setting) if entry not in used]
+    if unused:
+        lines = (f"{FILE}: {TABLE}: {setting}: {entry!r} matches nothing. Delete it." for entry in unused)
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 def settings_of(config: pytest.Config) -> Settings:
