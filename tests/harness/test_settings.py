@@ -172,6 +172,16 @@ def test_a() -> None:
     assert "Write: --query-report=3\n" in outcome.output
 
 
+def test_the_new_names_stand_below_the_failed_tests(sample: Sample) -> None:
+    sample.write("tests/test_a.py", "def test_a() -> None:\n    assert False\n")
+
+    outcome = sample.pytest("--rebuild-schema")
+
+    _, _, end = outcome.output.partition("short test summary info")
+    assert "FAILED tests/test_a.py::test_a" in end, outcome.output
+    assert "savepoint: --rebuild-schema is deprecated" in end.partition("FAILED")[2]
+
+
 DOCTEST = '"""A module.\n\n>>> 1 + 1\n2\n"""\n'
 
 

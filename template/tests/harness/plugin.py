@@ -179,7 +179,8 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, None, None]:
-    run.summarize(terminalreporter, config)
+    run.show_server(terminalreporter, config)
     github_summary.write(terminalreporter, config)
     yield
     missing_column.summarize(terminalreporter, config)
+    run.summarize(terminalreporter, config)
