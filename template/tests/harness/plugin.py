@@ -56,7 +56,7 @@ FEATURES = [f"{path.parent.name}.fixture" for path in Path(__file__).parent.glob
 
 pytest_plugins = [f"{HARNESS}.{module}" for module in (*MODULES, *FEATURES)]
 
-# Their order has no effect: a guard that needs what another guard restores asks that guard.
+# Their order has no effect. A guard that needs another guard imports it.
 GUARDS = [import_module(f"{guards.__name__}.{module.name}") for module in pkgutil.iter_modules(guards.__path__)]
 
 MARKS = (
