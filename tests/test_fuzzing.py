@@ -53,13 +53,16 @@ def fuzz(with_schemathesis: Callable[[dict[str, object]], Project], url: str, tm
 
 
 @pytest.mark.parametrize("feature", [True, False], ids=["default", "bare"])
-def test_the_rendered_service_passes(fuzz: Fuzz, feature: bool) -> None:
+def test_the_rendered_service_passes(fuzz: Fuzz, tmp_path: Path, feature: bool) -> None:
     outcome = fuzz(examples=20, stateful=True, auth=feature, payments=feature)
 
     assert outcome.code == 0, outcome.output
     # The output of schemathesis.
     assert "Coverage" in outcome.output
     assert "Stateful" in outcome.output
+    # What it leaves in the project.
+    assert (tmp_path / "shop" / ".schemathesis").is_dir()
+    assert ".schemathesis/\n" in (tmp_path / "shop" / ".gitignore").read_text()
 
 
 THING = """

@@ -10,6 +10,7 @@ from harness.guards import leaked_environ, n_plus_one
 from harness.guards.base import Guard
 
 from tests.environment import UV, synced
+from tests.pages import python_blocks
 from tests.rendering import ROOT, Render
 
 # What a reader would have: imports, and the two names that stand for what they send.
@@ -70,6 +71,32 @@ def test_the_snippets_pass(
 
     count = sum(len(re.findall(r"^async def test_|^def test_", snippet, re.M)) for snippet in snippets)
     assert f"{count} passed" in output
+
+
+SEEDED = """
+from tests.factories import UserFactory
+from tests.harness import Create
+
+
+async def test_the_first_user(create: Create) -> None:
+    assert (await create(UserFactory)).id > 1000
+"""
+
+
+@pytest.mark.parametrize("features", [True, False], ids=["everything", "bare"])
+def test_the_seed_data_can_be_pasted(
+    render: Render, environment: Path, default_python: Path, tmp_path: Path, features: bool
+) -> None:
+    folder = render.copy(tmp_path / "shop", package_name="shop", auth=features, payments=features)
+    [block] = python_blocks((folder / "tests" / "README.md").read_text(), "### Seed data")
+    conftest = folder / "tests" / "conftest.py"
+    conftest.write_text(f"{conftest.read_text()}\n\n{block}")
+    (folder / "tests" / "test_seeded.py").write_text(SEEDED)
+    project = synced(folder, environment, default_python)
+
+    output = project.check(UV, "run", "pytest", "-q", "-ra")
+
+    assert " passed" in output
 
 
 def test_each_setting_is_described(render: Render) -> None:

@@ -10,7 +10,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -68,6 +68,9 @@ FIRING = {
 
 # What these would say of a test that has failed by itself explains nothing.
 QUIET = {"stale_settings_cache", "slow_test", "unused_stripe_mock"}
+
+# Allowed, these connect.
+CONNECTING = {"escaped_commit", "network"}
 
 # How a test may end, and what the report calls it.
 ENDINGS = {
@@ -203,7 +206,9 @@ def test_each_fixture_is_found(fixtures: list[str]) -> None:
 
 
 def _of_guards() -> Generated:
-    """Each guard, and how tests and fixtures end in which it fires; after each, one or two tests that have to pass."""
+    """Each guard, and how tests and fixtures end in which it fires, or would if it were not allowed; after each, one or
+    two tests that have to pass.
+    """
     wanted: dict[str, Wanted] = {}
     lines, alternately = [MODULE], _clean_tests()
     for guard, case in FIRING.items():
@@ -216,6 +221,10 @@ def _of_guards() -> Generated:
             name = f"test_{guard}_{ending}"
             wanted[name] = outcome
             lines += [IN_TEST.format(mark="", name=name, fixtures=case.fixtures, lines=case.lines, ending=line)]
+            lines += [next(clean)]
+        if guard not in CONNECTING:
+            name, mark = f"test_{guard}_is_allowed", f'@pytest.mark.allow_guard("{guard}")'
+            lines += [IN_TEST.format(mark=mark, name=name, fixtures=case.fixtures, lines=case.lines, ending="")]
             lines += [next(clean)]
         for name, test in _in_fixtures(guard, case.fixtures, case.lines, "") if case.in_fixtures else ():
             wanted[name] = Wanted(("error",))
@@ -253,25 +262,20 @@ def _in_fixtures(what: str, fixtures: str, lines: str, mark: str) -> Iterator[tu
             yield name, template.format(mark=mark, name=name, fixtures=fixtures, lines=lines, ending=ending)
 
 
-Run = Callable[..., dict[str, dict[str, str]]]
+# What the report says of each test, by its kind; nothing of those that passed.
+Said = dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def run(project: Sample) -> Run:
-    """Runs a module of tests: what the report says of each, by its kind; nothing of those that passed."""
-
-    def run(module: str, *arguments: str) -> dict[str, dict[str, str]]:
-        project.write("tests/test_generated.py", module)
-        outcome = project.pytest("--junit-xml=report.xml", "--tb=native", *arguments)
-        assert "INTERNALERROR" not in outcome.output, outcome.output
-        report = ElementTree.parse(project.folder / "report.xml").getroot()  # noqa: S314 - our own pytest wrote it
-        said: dict[str, dict[str, str]] = defaultdict(dict)
-        for case in report.iter("testcase"):
-            parts = said[case.attrib["name"]]
-            parts |= {part.tag: part.text or "" for part in case if part.tag in ("failure", "error", "skipped")}
-        return said
-
-    return run
+def _run(project: Sample, module: str, *arguments: str) -> Said:
+    project.write("tests/test_generated.py", module)
+    outcome = project.pytest("--junit-xml=report.xml", "--tb=native", *arguments)
+    assert "INTERNALERROR" not in outcome.output, outcome.output
+    report = ElementTree.parse(project.folder / "report.xml").getroot()  # noqa: S314 - our own pytest wrote it
+    said: Said = defaultdict(dict)
+    for case in report.iter("testcase"):
+        parts = said[case.attrib["name"]]
+        parts |= {part.tag: part.text or "" for part in case if part.tag in ("failure", "error", "skipped")}
+    return said
 
 
 ORDERS = {"in order": ["-p", "no:randomly"], "shuffled": ["-p", "randomly", "--randomly-seed=7", "-n", "2"]}
@@ -279,15 +283,43 @@ ORDERS = {"in order": ["-p", "no:randomly"], "shuffled": ["-p", "randomly", "--r
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("what", ["guards", "fixtures"])
-def test_a_failure_is_the_failing_tests_alone(run: Run, fixtures: list[str], what: str, order: str) -> None:
+def test_a_failure_is_the_failing_tests_alone(project: Sample, fixtures: list[str], what: str, order: str) -> None:
     module, wanted = _of_guards() if what == "guards" else _of_fixtures(fixtures)
 
-    said = run(module, *ORDERS[order])
+    said = _run(project, module, *ORDERS[order])
 
     assert len(said) == module.count("async def test_")
     innocent = {name: parts for name, parts in said.items() if name not in wanted and parts}
     assert innocent == {}
     assert {name: dict(said[name]) for name, outcome in wanted.items() if not outcome.is_met_by(said[name])} == {}
+
+
+# Both the order in which guards are configured, and the order in which a test enters them.
+REVERSED = """
+GUARDS.reverse()
+for name in reversed(list(base.GUARDS)):
+    base.GUARDS[name] = base.GUARDS.pop(name)
+"""
+
+
+def test_the_order_of_the_guards_has_no_effect(project: Sample, tmp_path: Path) -> None:
+    module, _ = _of_guards()
+    other = Sample.of(project, tmp_path / "sample")
+    plugin = other.folder / "tests" / "harness" / "plugin.py"
+    plugin.write_text(plugin.read_text() + REVERSED)
+
+    as_they_are, reversed_ = (_outcomes(_run(each, module, *ORDERS["in order"])) for each in (project, other))
+
+    assert {guard for fired in as_they_are.values() for guard in fired["guards"]} == FIRING.keys()
+    assert reversed_ == as_they_are
+
+
+def _outcomes(said: Said) -> dict[str, dict[str, set[str]]]:
+    """Of each test, how it ended and which guards fired, whatever the order of their messages."""
+    return {
+        name: {"kinds": {*parts}, "guards": set(re.findall(r"guard (\w+): ", "".join(parts.values())))}
+        for name, parts in said.items()
+    }
 
 
 # After the yield, these report a block that has passed, and restore nothing.

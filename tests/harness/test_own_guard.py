@@ -74,8 +74,9 @@ def test_it_restores_after_a_failure(guarded: Sample) -> None:
 
 
 def test_it_is_allowed_by_a_mark(guarded: Sample) -> None:
-    # The level stays: the guard does not look at this test.
-    assert "1 passed" in guarded.pytest("tests/test_a.py::test_is_allowed").output
+    outcome = run(guarded, "test_is_allowed")
+
+    assert "2 passed" in outcome.output, outcome.output
 
 
 def test_it_is_disabled_by_a_setting(guarded: Sample) -> None:

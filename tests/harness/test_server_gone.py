@@ -72,6 +72,8 @@ def test_the_run_ends_with_one_line(sample: Sample, kill: str, words: str, worke
     failed = failed_of(outcome)
     assert 1 <= len(failed) <= max(1, workers), outcome.output
     assert "INTERNALERROR" not in outcome.output
+    # Below pytest's list of what failed, where it is seen.
+    assert "FAILED" not in outcome.output.partition("Test run aborted =")[2]
     [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
     assert words in line
     assert not Path((sample.folder / "folder").read_text()).exists()

@@ -75,6 +75,30 @@ def test_overrides_of_one_run(shown: Sample) -> None:
     assert wrong.output.strip() == "ERROR: SAVEPOINT_SLOW_TEST_SECONDS: slow_test_seconds must be a number, not 'long'"
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("SLOW_TESTS_SECONDS", "slow_test_seconds"),
+        ("DISABLED_GUARD", "disabled_guards"),
+        ("GUARDS_OFF", "disabled_guards"),
+    ],
+)
+def test_a_misspelled_variable_is_one_line(shown: Sample, name: str, setting: str) -> None:
+    outcome = shown.pytest("-q", **{f"SAVEPOINT_{name}": "30"})
+
+    assert outcome.code == 4
+    said = f"ERROR: SAVEPOINT_{name}: unknown setting {name.lower()!r}. Did you mean {setting}?"
+    assert outcome.output.strip() == said
+
+
+def test_a_variable_that_resembles_no_setting_is_ignored(shown: Sample) -> None:
+    outcome = shown.pytest(
+        "-q", SAVEPOINT_DOCKER="unix:///docker.sock", SAVEPOINT_DATABASE_URL="postgresql://nowhere/service"
+    )
+
+    assert "1 passed" in outcome.output, outcome.output
+
+
 OLD = """\
 guards_off = ["waiting", "network"]
 only_in_migrations = ["trigger public.users.*"]
@@ -146,6 +170,16 @@ def test_a() -> None:
     assert 'Write: @pytest.mark.allow_guard("network", "api.example.com:443")\n' in outcome.output
     assert "--rebuild-schema is deprecated and will be removed in 0.5. Write: --create-db\n" in outcome.output
     assert "Write: --query-report=3\n" in outcome.output
+
+
+def test_the_new_names_stand_below_the_failed_tests(sample: Sample) -> None:
+    sample.write("tests/test_a.py", "def test_a() -> None:\n    assert False\n")
+
+    outcome = sample.pytest("--rebuild-schema")
+
+    _, _, end = outcome.output.partition("short test summary info")
+    assert "FAILED tests/test_a.py::test_a" in end, outcome.output
+    assert "savepoint: --rebuild-schema is deprecated" in end.partition("FAILED")[2]
 
 
 DOCTEST = '"""A module.\n\n>>> 1 + 1\n2\n"""\n'

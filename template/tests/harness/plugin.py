@@ -57,7 +57,7 @@ FEATURES = [f"{path.parent.name}.fixture" for path in Path(__file__).parent.glob
 
 pytest_plugins = [f"{HARNESS}.{module}" for module in (*MODULES, *FEATURES)]
 
-# Guards are entered in the order of import. A guard that needs another guard imports it.
+# Their order has no effect. A guard that needs another guard imports it.
 GUARDS = [import_module(f"{guards.__name__}.{module.name}") for module in pkgutil.iter_modules(guards.__path__)]
 
 MARKS = (
@@ -180,7 +180,8 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, None, None]:
-    run.summarize(terminalreporter, config)
+    run.show_server(terminalreporter, config)
     github_summary.write(terminalreporter, config)
     yield
     missing_column.summarize(terminalreporter, config)
+    run.summarize(terminalreporter, config)

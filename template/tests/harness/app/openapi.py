@@ -1,6 +1,6 @@
 """The routes of an application by its OpenAPI description, for checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from httpx import AsyncClient
 from ..core.settings import settings_of
 
 METHODS = ("get", "post", "put", "patch", "delete")
+
+Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,30 +63,33 @@ def operations(app: FastAPI) -> Iterator[Operation]:
     for path, methods in description.get("paths", {}).items():
         for method, details in methods.items():
             if method in METHODS:
-                parameters = [_resolved(description, parameter) for parameter in details.get("parameters", [])]
-                content = _resolved(description, details.get("requestBody", {})).get("content", {})
-                body = _resolved(description, content.get("application/json", {}).get("schema", {}))
+                parameters = [p for part in details.get("parameters", []) if (p := resolved(part, description))]
+                content = resolved(details.get("requestBody", {}), description).get("content", {})
+                body = resolved(content.get("application/json", {}).get("schema", {}), description)
                 properties = body.get("properties", {})
                 yield Operation(
                     method.upper(),
                     path,
                     {p["name"]: p["in"] for p in parameters if p["in"] != "cookie"} | dict.fromkeys(properties, "body"),
                     {p["name"]: p.get("schema", {}) for p in parameters}
-                    | {name: _resolved(description, schema) for name, schema in properties.items()},
+                    | {name: resolved(schema, description) for name, schema in properties.items()},
                     "application/json" in content,
                     not details.get("security", description.get("security")),
                 )
 
 
-def _resolved(description: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    found: Any = schema
-    while "$ref" in found:
-        parts = found["$ref"].removeprefix("#/").split("/")
-        found = description
-        for part in parts:
-            found = found[part]
-    resolved: dict[str, Any] = found
-    return resolved
+def resolved(schema: Schema, description: Schema) -> Schema:
+    """The schema that `$ref` refers to; an empty schema if the reference is external, circular or leads nowhere."""
+    seen = set[str]()
+    while isinstance(reference := schema.get("$ref"), str):
+        found: Any = description
+        for key in reference.removeprefix("#/").split("/"):
+            found = found.get(key.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+        if reference in seen or not isinstance(found, Mapping):
+            return {}
+        seen.add(reference)
+        schema = found
+    return schema
 
 
 @pytest.fixture

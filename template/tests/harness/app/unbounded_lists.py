@@ -5,16 +5,15 @@ page). It is limited if it has an integer query parameter such as `limit` with a
 or contains values of an enum.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+
+from .openapi import Schema, resolved
 
 # Names of the parameter for the page size, without "_", "-" and brackets.
 SIZES = {"limit", "size", "pagesize", "perpage", "pagelimit", "itemsperpage", "maxresults", "count", "first", "top"}
 SIZES |= {"take", "max", "num", "rows", "maxitems", "resultsperpage"}
 # A greater maximum is no limit: some APIs declare 2**63 - 1, the range of the column.
 MAX_ITEMS = 10_000
-
-Schema = Mapping[str, Any]
 
 
 def unbounded_lists(description: Schema) -> list[str]:
@@ -29,7 +28,7 @@ def unbounded_lists(description: Schema) -> list[str]:
 
 
 def _is_list(operation: Schema, description: Schema) -> bool:
-    answer = _resolved(operation.get("responses", {}).get("200", {}), description)
+    answer = resolved(operation.get("responses", {}).get("200", {}), description)
     return any(
         _has_list(schema, description)
         for content in answer.get("content", {}).values()
@@ -60,7 +59,7 @@ def _is_array_of_objects(schema: Schema, description: Schema) -> bool:
 
 def _parameters(item: Schema, operation: Schema, description: Schema) -> Iterator[Schema]:
     for parameter in [*item.get("parameters", []), *operation.get("parameters", [])]:
-        yield _resolved(parameter, description)
+        yield resolved(parameter, description)
 
 
 def _is_size(parameter: Schema, description: Schema) -> bool:
@@ -76,17 +75,12 @@ def _is_size(parameter: Schema, description: Schema) -> bool:
     )
 
 
-def _alternatives(schema: Schema, description: Schema) -> list[Schema]:
+def _alternatives(schema: Schema, description: Schema, within: tuple[Schema, ...] = ()) -> list[Schema]:
     """The alternatives of a schema, with references resolved: `X | None` is X or null."""
-    schema = _resolved(schema, description)
+    schema = resolved(schema, description)
+    # A circle: a base class lists its subclasses, each of which extends it.
+    if any(schema is outer for outer in within):
+        return []
     parts = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
-    return [alternative for part in parts for alternative in _alternatives(part, description)] or [schema]
-
-
-def _resolved(schema: Schema, description: Schema) -> Schema:
-    while "$ref" in schema:
-        found: Any = description
-        for key in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[key.replace("~1", "/").replace("~0", "~")]
-        schema = found
-    return schema
+    found = [alternative for part in parts for alternative in _alternatives(part, description, (*within, schema))]
+    return found or [schema]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.app.unbounded_lists import unbounded_lists
-from tests.harness.core.settings import settings_of
+from tests.harness.core.settings import fail_if_unused, settings_of
 
 
 def test_list_endpoints_are_paginated(app: object, pytestconfig: pytest.Config) -> None:
@@ -12,9 +12,9 @@ def test_list_endpoints_are_paginated(app: object, pytestconfig: pytest.Config) 
         pytest.skip("the application has no openapi() method")
     allowed = settings_of(pytestconfig).unpaginated_routes
 
-    unbounded = [path for path in unbounded_lists(describe()) if path not in allowed]
+    lists = unbounded_lists(describe())
 
-    if unbounded:
+    if unbounded := [path for path in lists if path not in allowed]:
         lines = "\n".join(f"  GET {path}" for path in unbounded)
         pytest.fail(
             f"These endpoints return a list without a maximum length:\n{lines}\n"
@@ -23,3 +23,4 @@ def test_list_endpoints_are_paginated(app: object, pytestconfig: pytest.Config) 
             f'short, add under [tool.savepoint] of pyproject.toml: unpaginated_routes = ["{unbounded[0]}"]',
             pytrace=False,
         )
+    fail_if_unused(pytestconfig, "unpaginated_routes", lists)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.core.settings import settings_of
+from tests.harness.core.settings import fail_if_unused, settings_of
 from tests.harness.database.databases import WorkerDatabase
 from tests.harness.database.imported_files import imported_files
 from tests.harness.database.migrations import Migrations
@@ -92,8 +92,8 @@ def test_foreign_keys_are_indexed(
 ) -> None:
     allowed = settings_of(pytestconfig).unindexed_foreign_keys
     with _server.connect(_worker_database.name) as connection:
-        unindexed = [row for row in connection.execute(UNINDEXED_KEYS.encode()) if row[1] not in allowed]
-    if unindexed:
+        keys = connection.execute(UNINDEXED_KEYS.encode()).fetchall()
+    if unindexed := [row for row in keys if row[1] not in allowed]:
         pytest.fail(
             "\n".join(
                 [
@@ -105,3 +105,4 @@ def test_foreign_keys_are_indexed(
             ),
             pytrace=False,
         )
+    fail_if_unused(pytestconfig, "unindexed_foreign_keys", [name for _, name, _ in keys])

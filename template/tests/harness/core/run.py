@@ -75,11 +75,16 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         add_to_summary(node.config, kind, *lines)
 
 
-def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def show_server(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the lines of the server; not with `-q`."""
     for line in config.stash[LINES]["server"] if terminalreporter.verbosity >= 0 else ():
+        terminalreporter.write_line(line)
+
+
+def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the other lines. Must be called after pytest's list of failed tests, which may be long."""
+    for line in [*config.stash[LINES]["left"], *config.stash[LINES]["deprecated"]]:
         terminalreporter.write_line(line)
     for message in config.stash[LINES]["stopped"]:
         terminalreporter.write_sep("=", ABORTED, red=True, bold=True)
         terminalreporter.write_line(message)
-    for line in [*config.stash[LINES]["left"], *config.stash[LINES]["deprecated"]]:
-        terminalreporter.write_line(line)

@@ -9,7 +9,7 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ from .deprecated import SETTINGS as OLD_SETTINGS
 from .deprecated import old_settings
 
 FILE, TABLE = "pyproject.toml", "[tool.savepoint]"
+PREFIX = "SAVEPOINT_"
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,14 @@ def _found(config: pytest.Config) -> Iterator[tuple[str, Any, str]]:
         yield key, value, f"{FILE}: {TABLE}"
     for key, old in old_settings(config, table).items():
         yield key, _parsed(old) if isinstance(old, str) else old, "pytest's settings"
+    for name, text in os.environ.items():
+        key = name.removeprefix(PREFIX).lower()
+        # Other variables with this prefix are ignored: they may belong to the service.
+        if name.startswith(PREFIX) and (key in OLD_SETTINGS or difflib.get_close_matches(key, KEYS, cutoff=0.8)):
+            yield key, _parsed(text), name
     for key in KEYS:
-        for place, text in (
-            (f"SAVEPOINT_{key.upper()}", os.environ.get(f"SAVEPOINT_{key.upper()}")),
-            ("-o", config.getini(f"savepoint_{key}")),
-        ):
-            if text is not None:
-                yield key, _parsed(text), place
+        if (text := config.getini(f"savepoint_{key}")) is not None:
+            yield key, _parsed(text), "-o"
 
 
 def _table(config: pytest.Config) -> dict[str, Any]:
@@ -124,6 +126,14 @@ def _checked(key: str, value: Any, place: str) -> Any:
     if key in MINIMUM and not MINIMUM[key] <= value < math.inf:
         raise pytest.UsageError(f"{place}: {key} must be at least {MINIMUM[key]}, not {value!r}")
     return value
+
+
+def fail_if_unused(config: pytest.Config, setting: str, used: Collection[str]) -> None:
+    """Fail a check that has a setting with exceptions, if an exception is needed no more."""
+    unused = [entry for entry in getattr(settings_of(config), setting) if entry not in used]
+    if unused:
+        lines = (f"{FILE}: {TABLE}: {setting}: {entry!r} matches nothing. Delete it." for entry in unused)
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 def settings_of(config: pytest.Config) -> Settings:

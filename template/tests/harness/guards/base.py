@@ -2,7 +2,8 @@
 
 A guard fails the test and its message says how to allow the code; the test's own failure is shown below, since it is
 often the cause. Skipped and xfailed tests keep their outcome. A guard restores what the test has changed in `finally`.
-`disabled_guards` of pyproject.toml turns guards off, and `@pytest.mark.allow_guard` allows something in one test.
+`disabled_guards` of pyproject.toml turns guards off. `@pytest.mark.allow_guard` allows something in one test: the guard
+does not fire, but it restores.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,13 +66,15 @@ class Guard:
         return self.is_on(item.config) and self.allowed(item) != ()
 
     def fires(self, item: pytest.Item, what: str, allow: str = "") -> None:
-        """Fail the test at the end of the current phase.
+        """Fail the test at the end of the current phase, unless the guard is off or the test's marks allow it.
 
         Args:
             item: the test.
             what: what happened, and the place on further lines.
             allow: the second argument of the mark, if it can be allowed by name, such as `api.example.com`.
         """
+        if not self.applies_to(item):
+            return
         named = f', "{allow}"' if allow else ""
         item.stash.setdefault(FIRED, []).append(
             f"guard {self.name}: {what}\n{self.why}\n{self.instead}\n"
@@ -98,7 +101,7 @@ class CurrentTest:
 
     @property
     def is_guarded(self) -> bool:
-        """Whether a test is running to which the guard applies."""
+        """Whether a test is running, and the guard is on."""
         return self._item is not None
 
     def is_of_project(self, file: str) -> bool:
@@ -117,8 +120,7 @@ GUARDS: dict[str, Guard] = {}
 FIRED = pytest.StashKey[list[str]]()
 # The outcome of the setup, then of the call.
 OUTCOME = pytest.StashKey[str]()
-APPLYING = pytest.StashKey[list[Guard]]()
-# The guards that apply to a test without a mark.
+# The guards that are on.
 ENABLED = pytest.StashKey[list[Guard]]()
 
 
@@ -148,15 +150,11 @@ def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
         )
 
 
-def _applying(item: pytest.Item) -> list[Guard]:
-    stash = item.config.stash
-    if ENABLED not in stash:
-        stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(item.config)]
+def _enabled(config: pytest.Config) -> list[Guard]:
     # Needed twice for each test.
-    if APPLYING not in item.stash:
-        enabled = stash[ENABLED]
-        item.stash[APPLYING] = [guard for guard in enabled if guard.applies_to(item)] if _marks(item) else enabled
-    return item.stash[APPLYING]
+    if ENABLED not in config.stash:
+        config.stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(config)]
+    return config.stash[ENABLED]
 
 
 @contextmanager
@@ -171,13 +169,13 @@ def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _guarded(request: pytest.FixtureRequest) -> Iterator[None]:
     """Surrounds all function-scoped fixtures of a test: it is autouse and requests no other, so it is set up first."""
-    with _entered(request.node, [guard.fixtures for guard in _applying(request.node)]):
+    with _entered(request.node, [guard.fixtures for guard in _enabled(request.config)]):
         yield
 
 
 def entered_call(item: pytest.Item) -> AbstractContextManager[None]:
     """Surrounds the test function."""
-    return _entered(item, [guard.call for guard in _applying(item)])
+    return _entered(item, [guard.call for guard in _enabled(item.config)])
 
 
 def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -1,8 +1,10 @@
 """Guard: in a savepoint test, every connection is part of the test's transaction.
 
 A connection of a synchronous engine, another thread or another event loop cannot be part of it. It would not see the
-test's rows, and its own rows would stay for later tests. It is refused when it connects.
+test's rows, and its own rows would stay for later tests. It is refused when it connects, unless the test allows it.
 """
+
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -27,10 +29,14 @@ def configure(config: pytest.Config) -> None:
     redirect.engine_refusal = refuse
 
 
+def _refusing(item: pytest.Item) -> AbstractContextManager[None]:
+    return CURRENT_TEST(item) if GUARD.applies_to(item) else nullcontext()
+
+
 GUARD = Guard(
     "escaped_commit",
     why="The connection does not see the test's rows, and its own rows stay for later tests.",
     instead="Mark the test with @pytest.mark.own_database: it gets its own database with real connections and commits.",
-    fixtures=CURRENT_TEST,
+    fixtures=_refusing,
     formerly="rows",
 )

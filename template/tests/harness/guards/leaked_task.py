@@ -88,12 +88,12 @@ def _collecting() -> Iterator[list[asyncio.Task[Any]]]:
 
 
 async def _check(item: pytest.Item, tasks: list[asyncio.Task[Any]], context: Context) -> None:
-    if leaked_contextvar.GUARD.applies_to(item):
+    if leaked_contextvar.GUARD.is_on(item.config):
         leaked_contextvar.restore(item, context)
     running = [task for task in tasks if not task.done()]
     # asyncio sets `_log_traceback` while the exception of a task has not been read.
     unread = [task for task in tasks if task.done() and getattr(task, "_log_traceback", False)]
-    if not (running or unread) or not GUARD.applies_to(item):
+    if not (running or unread) or not GUARD.is_on(item.config):
         return
     done, pending = await asyncio.wait(running, timeout=GRACE) if running else (set(), set())
     for task in [*unread, *done]:

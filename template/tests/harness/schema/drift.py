@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from .catalog import Catalog, catalog, differences
+from .catalog import catalog, differences
 
 EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
@@ -24,16 +24,14 @@ def prepare(empty: Connection[Any], migrated: Connection[Any]) -> None:
         empty.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(name)))
 
 
-def drift_between(from_models: Connection[Any], migrated: Connection[Any], ignored: Collection[str]) -> list[str]:
-    """A line for each object that only the models (`-`) or only the migrations have (`+`); both if they differ."""
+def drift_between(
+    from_models: Connection[Any], migrated: Connection[Any], ignored: Collection[str]
+) -> tuple[list[str], set[str]]:
+    """A line for each object that only the models (`-`) or only the migrations have (`+`), both if they differ; and the
+    patterns of `ignored` that match an object that only the migrations have."""
     expected, actual = catalog(from_models), catalog(migrated)
-    return differences(expected, _without_ignored(actual, expected, ignored))
-
-
-def _without_ignored(actual: Catalog, expected: Catalog, patterns: Collection[str]) -> Catalog:
-    """The objects that match no pattern, and those that the models define too."""
-    return {
-        name: definition
-        for name, definition in actual.items()
-        if name in expected or not any(fnmatchcase(name, pattern) for pattern in patterns)
+    matched = {
+        name: {pattern for pattern in ignored if fnmatchcase(name, pattern)} for name in actual.keys() - expected
     }
+    kept = {name: definition for name, definition in actual.items() if not matched.get(name)}
+    return differences(expected, kept), set().union(*matched.values())
