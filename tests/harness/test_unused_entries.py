@@ -1,4 +1,4 @@
-"""An entry of a setting that excepts something fails the check if there is nothing to except."""
+"""An entry of a setting with exceptions that matches nothing is a line of the summary."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tests.harness.sample import Sample
 from tests.rendering import Render
 
 UNUSED = {
-    "ignore_drift": ("trigger public.gone.*", "test_models_match_migrations"),
-    "naive_datetime_columns": ("users.gone_at", "test_datetimes_are_timezone_aware"),
-    "unindexed_foreign_keys": ("fk_gone", "test_foreign_keys_are_indexed"),
-    "unpaginated_routes": ("/gone", "test_list_endpoints_are_paginated"),
-    "public_routes": ("GET /gone", "test_every_route_requires_authentication"),
+    "ignore_drift": "trigger public.gone.*",
+    "naive_datetime_columns": "users.gone_at",
+    "unindexed_foreign_keys": "fk_gone",
+    "unpaginated_routes": "/gone",
+    "public_routes": "GET /gone",
 }
 
 
@@ -24,16 +24,15 @@ def project(render: Render, environments: Path, default_python: Path, tmp_path: 
     return Sample.of(synced(folder, environments / "all-environment", default_python), tmp_path / "sample")
 
 
-def test_an_entry_that_matches_nothing_fails_its_check(project: Sample) -> None:
+def test_an_entry_that_matches_nothing_is_listed(project: Sample) -> None:
     path = project.folder / "pyproject.toml"
-    text = path.read_text().replace("public_routes = [\n", f'public_routes = [\n  "{UNUSED["public_routes"][0]}",\n')
-    others = "\n".join(f'{name} = ["{entry}"]' for name, (entry, _) in UNUSED.items() if name != "public_routes")
+    text = path.read_text().replace("public_routes = [\n", f'public_routes = [\n  "{UNUSED["public_routes"]}",\n')
+    others = "\n".join(f'{name} = ["{entry}"]' for name, entry in UNUSED.items() if name != "public_routes")
     path.write_text(text.replace("[tool.savepoint]\n", f"[tool.savepoint]\n{others}\n"))
 
     outcome = project.checks()
 
-    for name, (entry, check) in UNUSED.items():
-        said = f"pyproject.toml: [tool.savepoint]: {name}: {entry!r} matches nothing. Delete it.\n"
-        assert outcome.output.count(said) == 1, outcome.output
-        assert f"::{check}" in outcome.output
-    assert "5 failed" in outcome.output, outcome.output
+    lines = [line for line in outcome.output.splitlines() if "matches nothing" in line]
+    said = "pyproject.toml: [tool.savepoint]: {}: {!r} matches nothing. Delete it, unless another environment needs it."
+    assert sorted(lines) == sorted(said.format(name, entry) for name, entry in UNUSED.items())
+    assert " failed" not in outcome.output, outcome.output

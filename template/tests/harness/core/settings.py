@@ -17,9 +17,11 @@ import pytest
 
 from .deprecated import SETTINGS as OLD_SETTINGS
 from .deprecated import old_settings
+from .run import add_to_summary
 
 FILE, TABLE = "pyproject.toml", "[tool.savepoint]"
 PREFIX = "SAVEPOINT_"
+UNUSED = "{}: {}: {}: {!r} matches nothing. Delete it, unless another environment needs it."
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,10 @@ def _checked(key: str, value: Any, place: str) -> Any:
     return value
 
 
-def fail_if_unused(config: pytest.Config, setting: str, used: Collection[str]) -> None:
-    """Fail a check that has a setting with exceptions, if an exception is needed no more."""
+def report_unused(config: pytest.Config, setting: str, used: Collection[str]) -> None:
+    """Add a line to the summary for each entry of a setting with exceptions that matches nothing."""
     unused = [entry for entry in getattr(settings_of(config), setting) if entry not in used]
-    if unused:
-        lines = (f"{FILE}: {TABLE}: {setting}: {entry!r} matches nothing. Delete it." for entry in unused)
-        pytest.fail("\n".join(lines), pytrace=False)
+    add_to_summary(config, "outdated", *(UNUSED.format(FILE, TABLE, setting, entry) for entry in unused))
 
 
 def settings_of(config: pytest.Config) -> Settings:
