@@ -43,9 +43,9 @@ LIBRARIES = [
 def preload() -> None:
     """Import pytest's plugins as pytest does, with their assertions rewritten, and then the libraries."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        # pytest-randomly would have the same seed in each run.
-        options = ["-p", "no:cacheprovider", "-p", "no:randomly", "-c", os.devnull, f"--rootdir={folder}"]
-        pytest.main(["--collect-only", "--quiet", *options, folder])
+        # pytest-randomly would have the same seed in each run, and pytest-xdist keeps the `sys.path` of its import.
+        blocked = [f"-pno:{plugin}" for plugin in ("cacheprovider", "randomly", "xdist", "xdist.looponfail")]
+        pytest.main(["--collect-only", "--quiet", "-c", os.devnull, f"--rootdir={folder}", *blocked, folder])
     with warnings.catch_warnings(action="ignore"):
         for library in LIBRARIES:
             with contextlib.suppress(ImportError):
