@@ -10,7 +10,7 @@ from harness.postgres.run_folder import RunFolder
 from harness.postgres.server import Server
 from pytest_copie.plugin import Copie
 
-from tests import interpreters, postgres_majors
+from tests import compiled_templates, interpreters, postgres_majors
 from tests.rendering import Render, locked, snapshot
 
 # Run by a pytest of their own, under the harness: they fail on purpose.
@@ -19,6 +19,10 @@ collect_ignore = ["harness/cases"]
 # Set by .ci/run: any of "postgres", "python" and "docker". What is missing is a skip, or has a stand-in, on a laptop;
 # there it is a failure.
 REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
+
+
+def pytest_configure() -> None:
+    compiled_templates.keep()
 
 
 def pytest_report_header() -> list[str]:

@@ -18,7 +18,7 @@ _DROPPED = {
     # Of this repository's own environment: `uv run` in a render would use it, or warn of it.
     "VIRTUAL_ENV",
     "UV_PROJECT_ENVIRONMENT",
-    # Without bytecode each of the sixteen suites compiles what it imports.
+    # Without bytecode each run compiles what it imports.
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONPATH",
     # What would give a rendered project another server, or other settings, than a newcomer has.
@@ -96,7 +96,6 @@ def synced(
     env = clean(os.environ) | {
         "UV_PROJECT_ENVIRONMENT": str(environment),
         "UV_PYTHON": str(python),
-        "UV_COMPILE_BYTECODE": "1",
         # What mypy has learned of the dependencies serves the next project in this environment.
         "MYPY_CACHE_DIR": f"{environment}-mypy",
         "UV_NO_PROGRESS": "1",

@@ -85,11 +85,13 @@ def python_of(folder: Path) -> dict[str, object]:
 
 
 def test_suite_passes(project: Project, variant: Variant) -> None:
-    output = project.check(UV, "run", "pytest", "--cov")
+    # As with types: no major of PostgreSQL changes what the tests cover.
+    is_covered = variant == typed_as(variant)
+    output = project.check(UV, "run", "pytest", *(["--cov"] if is_covered else []))
 
     assert re.search(rf"^postgres: {variant.postgres}\.\d+ from ", output, re.M), output
     assert re.search(r"^=+ \d+ passed in ", output, re.M), output
-    assert "Required test coverage of 80.0% reached" in output
+    assert ("Required test coverage of 80.0% reached" in output) == is_covered, output
 
 
 def test_is_typed_with_the_docker_group(

@@ -1,16 +1,20 @@
 """A small rendered project, `sample`, whose own tests are replaced by those that a test of the harness writes."""
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from tests.bytecode import copy_with_bytecode
 from tests.environment import Project, env_of_copy
 from tests.preloaded import run_pytest
 
 NO_HARNESS = "--ignore=tests/harness"
 ANSWERS: dict[str, object] = {"project_name": "Sample", "package_name": "sample", "auth": False, "payments": False}
+
+
+def _own_tests(names: list[str]) -> set[str]:
+    return {name for name in names if name.startswith("test_")}
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Sample(Project):
     @classmethod
     def of(cls, project: Project, folder: Path) -> "Sample":
         """A copy of a rendered and installed project, its sample tests left out."""
-        shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("test_*.py", ".venv", "__pycache__"))
-        shutil.copytree(project.folder / "tests" / "harness", folder / "tests" / "harness", dirs_exist_ok=True)
+        tests = project.folder / "tests"
+        copy_with_bytecode(project, folder, lambda path, names: _own_tests(names) if path == str(tests) else {".venv"})
         return cls(folder, env_of_copy(project, folder))
 
     def write(self, name: str, content: str) -> None:

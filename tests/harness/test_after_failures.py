@@ -21,6 +21,9 @@ from tests.environment import Project, synced
 from tests.harness.sample import Sample
 from tests.rendering import ROOT, Render
 
+# A run is made once for the tests that look at it.
+pytestmark = pytest.mark.xdist_group("after failures")
+
 CASES = Path(__file__).with_name("cases")
 
 
@@ -266,7 +269,23 @@ def _in_fixtures(what: str, fixtures: str, lines: str, mark: str) -> Iterator[tu
 Said = dict[str, dict[str, str]]
 
 
-def _run(project: Sample, module: str, *arguments: str) -> Said:
+# By project and arguments.
+Runs = dict[tuple[Path, str, tuple[str, ...]], Said]
+
+
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    return {}
+
+
+def _run(runs: Runs, project: Sample, module: str, *arguments: str) -> Said:
+    key = (project.folder, module, arguments)
+    if key not in runs:
+        runs[key] = _said(project, module, *arguments)
+    return runs[key]
+
+
+def _said(project: Sample, module: str, *arguments: str) -> Said:
     project.write("tests/test_generated.py", module)
     outcome = project.pytest("--junit-xml=report.xml", "--tb=native", *arguments)
     assert "INTERNALERROR" not in outcome.output, outcome.output
@@ -283,10 +302,12 @@ ORDERS = {"in order": ["-p", "no:randomly"], "shuffled": ["-p", "randomly", "--r
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("what", ["guards", "fixtures"])
-def test_a_failure_is_the_failing_tests_alone(project: Sample, fixtures: list[str], what: str, order: str) -> None:
+def test_a_failure_is_the_failing_tests_alone(
+    project: Sample, fixtures: list[str], runs: Runs, what: str, order: str
+) -> None:
     module, wanted = _of_guards() if what == "guards" else _of_fixtures(fixtures)
 
-    said = _run(project, module, *ORDERS[order])
+    said = _run(runs, project, module, *ORDERS[order])
 
     assert len(said) == module.count("async def test_")
     innocent = {name: parts for name, parts in said.items() if name not in wanted and parts}
@@ -302,13 +323,13 @@ for name in reversed(list(base.GUARDS)):
 """
 
 
-def test_the_order_of_the_guards_has_no_effect(project: Sample, tmp_path: Path) -> None:
+def test_the_order_of_the_guards_has_no_effect(project: Sample, runs: Runs, tmp_path: Path) -> None:
     module, _ = _of_guards()
     other = Sample.of(project, tmp_path / "sample")
     plugin = other.folder / "tests" / "harness" / "plugin.py"
     plugin.write_text(plugin.read_text() + REVERSED)
 
-    as_they_are, reversed_ = (_outcomes(_run(each, module, *ORDERS["in order"])) for each in (project, other))
+    as_they_are, reversed_ = (_outcomes(_run(runs, each, module, *ORDERS["in order"])) for each in (project, other))
 
     assert {guard for fired in as_they_are.values() for guard in fired["guards"]} == FIRING.keys()
     assert reversed_ == as_they_are

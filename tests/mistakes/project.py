@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bytecode import copy_with_bytecode
 from tests.environment import UV, Project, env_of_copy
 from tests.mistakes.catalogue import Change
 from tests.preloaded import run_pytest
 
 # Left out of the copies: what belongs to the environment, and what a run leaves.
-NOT_COPIED = shutil.ignore_patterns(".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+NOT_COPIED = shutil.ignore_patterns(".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Changed(Project):
     @classmethod
     def of(cls, project: Project, folder: Path, changes: Sequence[Change]) -> "Changed":
         """A copy with these changes; raises `StaleError` if one does not apply."""
-        shutil.copytree(project.folder, folder, ignore=NOT_COPIED)
+        copy_with_bytecode(project, folder, NOT_COPIED)
         for change in changes:
             change.make(folder)
         return cls(folder, env_of_copy(project, folder))
