@@ -123,3 +123,56 @@ def test_what_is_left() -> None:
     outcome = sample.pytest("-p", "no:randomly")
 
     assert "20 failed, 1 passed" in outcome.output, outcome.output
+
+
+IN_A_FIXTURE = """
+import weakref
+import pytest
+
+class Node: ...
+
+KEPT = []
+
+@pytest.fixture
+def node():
+    node = Node()
+    node.itself = node
+    KEPT.append(weakref.ref(node))
+    return node
+
+@pytest.mark.parametrize("number", range(3))
+def test_a(node, number):
+    assert [kept for kept in KEPT[:-1] if kept() is not None] == []
+"""
+
+
+def test_the_value_of_a_fixture_is_gone_when_the_next_test_begins(sample: Sample) -> None:
+    """pytest keeps it until the last report of its test."""
+    sample.write("tests/test_a.py", IN_A_FIXTURE)
+
+    outcome = sample.pytest()
+
+    assert "3 passed" in outcome.output, outcome.output
+
+
+IN_A_REQUEST = """
+import gc
+import pytest
+from httpx import AsyncClient
+from tests.harness.core.requests import Request
+
+@pytest.mark.parametrize("number", range(9))
+async def test_a(client: AsyncClient, number: int) -> None:
+    await client.get("/users/1")
+    gc.unfreeze()
+    # Its own and the one before, which the context of the loop's last task may still hold.
+    assert len([found for found in gc.get_objects() if type(found) is Request]) <= 2
+"""
+
+
+def test_requests_of_earlier_tests_are_gone(sample: Sample) -> None:
+    sample.write("tests/test_a.py", IN_A_REQUEST)
+
+    outcome = sample.pytest()
+
+    assert "9 passed" in outcome.output, outcome.output

@@ -100,7 +100,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with network.watching(item), garbage.collecting_after_errors(item):
+    with network.watching(item), garbage.collecting_after_protocol(item):
         return (yield)
 
 
@@ -108,7 +108,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
     base.FIRED,
     base.OUTCOME,
-    garbage.IS_COLLECTED,
     isolation.IS_REPORTED,
     own_database.HAS_FAILED,
 )

@@ -85,6 +85,8 @@ def _collecting() -> Iterator[list[asyncio.Task[Any]]]:
     finally:
         TASKS.reset(before)
         loop.set_task_factory(factory)
+        # Break a reference cycle: the contexts of the tasks refer to the list.
+        tasks.clear()
 
 
 async def _check(item: pytest.Item, tasks: list[asyncio.Task[Any]], context: Context) -> None:
