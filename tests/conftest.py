@@ -10,7 +10,7 @@ from harness.postgres.run_folder import RunFolder
 from harness.postgres.server import Server
 from pytest_copie.plugin import Copie
 
-from tests import compiled_templates, interpreters, postgres_majors
+from tests import interpreters, postgres_majors, quick_renders
 from tests.rendering import Render, locked, snapshot
 
 # Run by a pytest of their own, under the harness: they fail on purpose.
@@ -22,7 +22,7 @@ REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
 
 
 def pytest_configure() -> None:
-    compiled_templates.keep()
+    quick_renders.enable()
 
 
 def pytest_report_header() -> list[str]:

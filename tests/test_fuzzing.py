@@ -18,6 +18,9 @@ FUZZ = "tests/harness/checks/fuzz.py"
 # The same few requests in each run.
 FEW = "seed = 1\n[generation]\ndeterministic = true\nmax-examples = {}\n\n[phases.stateful]\nenabled = {}\n\n"
 
+# Of one path alone, where a test is about what is found in it: `test_the_rendered_service_passes` sends all.
+ONLY = '\n[[operations]]\nexclude-path = "{}"\nenabled = false\n'
+
 Fuzz = Callable[..., Outcome]
 
 
@@ -41,12 +44,15 @@ def with_schemathesis(
 
 @pytest.fixture
 def fuzz(with_schemathesis: Callable[[dict[str, object]], Project], url: str, tmp_path: Path) -> Fuzz:
-    """`fuzz(*changes)`: the outcome of fuzzing a project with these changes."""
+    """`fuzz(*changes, only="/users")`: the outcome of fuzzing a project with these changes, here of one path."""
 
-    def fuzz(*changes: Change, examples: int = 5, stateful: bool = False, **answers: object) -> Outcome:
-        settings = FEW.format(examples, str(stateful).lower())
-        few = Edit("schemathesis.toml", "# Starlette's 405", f"{settings}# Starlette's 405")
-        changed = Changed.of(with_schemathesis(answers), tmp_path / "shop", [few, *changes])
+    def fuzz(
+        *changes: Change, only: str | None = None, examples: int = 5, stateful: bool = False, **answers: object
+    ) -> Outcome:
+        changed = Changed.of(with_schemathesis(answers), tmp_path / "shop", changes)
+        settings = tmp_path / "shop" / "schemathesis.toml"
+        few = FEW.format(examples, str(stateful).lower())
+        settings.write_text(few + settings.read_text() + (ONLY.format(only) if only else ""))
         return changed.pytest(FUZZ, TEST_DATABASE_URL=url)
 
     return fuzz
@@ -80,7 +86,7 @@ async def thing(number: int) -> int:
 def test_a_500_is_found_with_its_place(fuzz: Fuzz) -> None:
     public = Edit("pyproject.toml", "public_routes = [\n", 'public_routes = [\n  "GET /thing",\n')
 
-    outcome = fuzz(File("src/shop/things.py", THING), included("things"), public)
+    outcome = fuzz(File("src/shop/things.py", THING), included("things"), public, only="/thing")
 
     assert outcome.code == 1, outcome.output
     assert "Server error" in outcome.output
@@ -90,7 +96,9 @@ def test_a_500_is_found_with_its_place(fuzz: Fuzz) -> None:
 
 
 def test_an_undocumented_status_is_found(fuzz: Fuzz) -> None:
-    outcome = fuzz(Edit("src/shop/users.py", "responses=refusals(401, 404)", "responses=refusals(401)"))
+    outcome = fuzz(
+        Edit("src/shop/users.py", "responses=refusals(401, 404)", "responses=refusals(401)"), only="/users/{id}"
+    )
 
     assert outcome.code == 1, outcome.output
     assert "Undocumented status code" in outcome.output
@@ -107,6 +115,7 @@ def test_guards_are_active(fuzz: Fuzz) -> None:
             "    db.add(user)\n    await db.flush()\n",
         ),
         Edit("src/shop/users.py", "from typing import Annotated\n", "import logging\nfrom typing import Annotated\n"),
+        only="/users",
     )
 
     [said] = outcome.failed.values()

@@ -8,7 +8,7 @@ import yaml
 
 from tests.environment import UV, Project
 from tests.rendering import ROOT, Render
-from tests.test_fuzzing import FEW
+from tests.test_fuzzing import FEW, ONLY
 from tests.upgrades.lived_in import Owned
 from tests.workflows.conftest import WorkflowOf
 
@@ -48,8 +48,8 @@ def test_a_failed_update_is_red(outdated: Owned, workflow_of: WorkflowOf) -> Non
 
 
 def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
-    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text)
-    owned.commit("Few requests, the same each time")
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text + ONLY.format("/users"))
+    owned.commit("Few requests, of one path, the same each time")
 
     [job] = workflow_of(owned, "nightly").run("fuzz").jobs["fuzz"]
 
@@ -58,7 +58,7 @@ def test_the_api_is_fuzzed(owned: Owned, workflow_of: WorkflowOf) -> None:
 
 
 def test_a_finding_of_fuzzing_is_red(owned: Owned, workflow_of: WorkflowOf) -> None:
-    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text)
+    owned.edit("schemathesis.toml", lambda text: FEW.format(5, "false") + text + ONLY.format("/users/{id}"))
     owned.replace("src/my_service/users.py", "responses=refusals(401, 404)", "responses=refusals(401)")
     owned.commit("A status that nothing describes")
 
