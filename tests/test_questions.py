@@ -16,12 +16,13 @@ import copier
 import pytest
 import yaml
 
+from tests.quick_renders import COPIER
 from tests.rendering import Render
 
 ONE_LINE = "must be one line of 1 to 60 characters with at least one letter"
 IDENTIFIER = "must be a lower-case ASCII identifier of at most 60 characters"
 TAKEN = "is taken; "
-COPY = [sys.executable, "-m", "copier", "copy", "--defaults", "--vcs-ref", "HEAD"]
+COPY = [*COPIER, "copy", "--defaults", "--vcs-ref", "HEAD"]
 PERCENT = "must be a whole number from 0 to 100"
 
 Ask = Callable[..., dict[str, Any]]

@@ -94,13 +94,13 @@ def test_suite_passes(project: Project, variant: Variant) -> None:
     assert ("Required test coverage of 80.0% reached" in output) == is_covered, output
 
 
+@pytest.mark.xdist_group(f"python{interpreters.OLDEST}")
 def test_is_typed_with_the_docker_group(
-    render: Render, environments: Path, default_python: Path, tmp_path: Path
+    render: Render, environment: Path, default_python: Path, tmp_path: Path
 ) -> None:
     """An ignore for a package that is optional would be unused once it is installed."""
-    folder = render.copy(tmp_path / "project")
-    project = synced(folder, environments / "docker", default_python)
+    project = synced(render.copy(tmp_path / "project"), environment, default_python)
     project.check(UV, "sync", "--group", "docker")
 
-    assert "testcontainers" in project.check(UV, "pip", "list", "--python", environments / "docker")
+    assert "testcontainers" in project.check(UV, "pip", "list", "--python", environment)
     project.check(UV, "run", "--group", "docker", "mypy")

@@ -4,19 +4,18 @@ The project is of the version to come, and the template goes on to a later one, 
 """
 
 import subprocess
-import sys
 from pathlib import Path
 
 import copier
 import pytest
 
+from tests.quick_renders import COPIER
 from tests.upgrades.conftest import Rendered
 from tests.upgrades.history import History, Later, template_file
 from tests.upgrades.lived_in import Owned
 
 CLIENT = "tests/harness/app/client.py"
 FACTORIES = "tests/factories.py"
-COPIER = [sys.executable, "-m", "copier"]
 
 
 def test_an_edit_of_what_the_template_left_alone_is_kept(project: Owned, later: Later) -> None:

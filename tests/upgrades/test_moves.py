@@ -7,6 +7,7 @@ from pathlib import Path
 import copier
 import pytest
 
+from tests.quick_renders import COPIER
 from tests.releases import Release
 from tests.rendering import git
 from tests.upgrades.history import History, Later, template_file
@@ -16,7 +17,6 @@ from tests.upgrades.test_from_releases import RELEASES
 CLIENT = "tests/harness/app/client.py"
 CLIENTS = "tests/harness/clients.py"
 CLIENT_BEFORE = "tests/harness/client.py"
-COPIER = [sys.executable, "-m", "copier"]
 
 
 @pytest.fixture

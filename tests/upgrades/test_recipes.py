@@ -1,8 +1,8 @@
 """Another answer, later: what tests/README.md of a rendered project says to do, done word for word."""
 
 import re
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from harness.postgres.server import Server
 
 from tests.environment import UV, synced
 from tests.pages import shell_blocks
+from tests.quick_renders import COPIER
 from tests.rendering import ROOT
 from tests.upgrades.conftest import Rendered
 from tests.upgrades.history import History, needs_trust
@@ -20,7 +21,6 @@ from tests.upgrades.lived_in import Owned, live_in
 
 pytestmark = pytest.mark.xdist_group("recipes")
 
-COPIER = f"{sys.executable} -m copier"
 WORKFLOWS = [".github/workflows/nightly.yml", ".github/workflows/tests.yml"]
 OWNER = {
     f"GIT_{role}_{what}": value
@@ -51,7 +51,7 @@ class Shell:
         owned.commit("The first commit, with uv.lock")
 
     def __call__(self, *blocks: str) -> str:
-        script = "".join(blocks).replace("uvx copier", COPIER)
+        script = "".join(blocks).replace("uvx copier", shlex.join(COPIER))
         done = subprocess.run(
             ["bash", "-eu", "-c", script],
             cwd=self.owned.folder,
@@ -115,7 +115,7 @@ def test_another_answer(
     history: History, rendered: Rendered, project: Owned, answer: str, value: str, changed: list[str]
 ) -> None:
     [command] = shell_blocks(project.read("tests/README.md"), "### Another answer")
-    command = command.replace("coverage_threshold=90", f"{answer}={value}").replace("uvx copier", COPIER)
+    command = command.replace("coverage_threshold=90", f"{answer}={value}").replace("uvx copier", shlex.join(COPIER))
 
     subprocess.run(["bash", "-e", "-c", command], cwd=project.folder, check=True, stdin=subprocess.DEVNULL)
 

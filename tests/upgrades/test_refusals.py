@@ -1,18 +1,17 @@
 """What Copier refuses to update, with its own words, and what was there unchanged."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from copier.errors import DirtyLocalWarning, UserMessageError
 
+from tests.quick_renders import COPIER
 from tests.rendering import git
 from tests.upgrades.history import History, Later
 from tests.upgrades.lived_in import Owned
 
 CLIENT = "tests/harness/app/client.py"
-COPIER = [sys.executable, "-m", "copier"]
 
 
 def test_a_dirty_project_is_refused(project: Owned, history: History) -> None:
