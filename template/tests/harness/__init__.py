@@ -18,7 +18,7 @@ from .guards.base import Guard
 from .postgres.server import Server
 from .schema.history import MigrationHistory
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 # The name before 0.4; to be removed in 0.5.
 UntilWaitingForLocks = WaitForLockWaiters
@@ -37,4 +37,4 @@ __all__ = [
     "WaitForLockWaiters",
 ]
 
-pytest_plugins = ["tests.harness.plugin"]
+pytest_plugins = [f"{__name__}.plugin"]

@@ -14,7 +14,7 @@ import pytest
 from . import guards, options
 from .app import sessions
 from .connections import process
-from .core import deprecated, private_api, run, settings
+from .core import deprecated, private_api, project, run, settings
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
@@ -82,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run.configure(config)
     deprecated.warn_of_options(config)
     settings.configure(config)
+    project.configure(config)
     for part in (process, sessions, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
         part.configure(config)
     for guard in GUARDS:

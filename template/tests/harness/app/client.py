@@ -13,6 +13,7 @@ import pytest
 from httpx import AsyncClient
 
 from ..core.requests import start
+from ..core.settings import settings_of
 from .lifespan import RunningApp
 from .transport import ASGITransport
 
@@ -63,11 +64,14 @@ def asgi_app(running_app: RunningApp, _isolated: Callable[[], None]) -> ASGIApp:
 
 
 @pytest.fixture
-def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterator[NewClient]:
+def new_client(
+    running_app: RunningApp, _isolated: Callable[[], None], pytestconfig: pytest.Config
+) -> Iterator[NewClient]:
     """Creates clients, each with its own headers and cookies, and closes them after the test."""
     _isolated()
     # Its name since 0.1.0: updates merge the owner's edits of the lines in `make`.
     with_state = ASGIApp(running_app)
+    base_url = settings_of(pytestconfig).base_url
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
     with Clients() as clients:
@@ -77,7 +81,7 @@ def new_client(running_app: RunningApp, _isolated: Callable[[], None]) -> Iterat
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
             transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
-            client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
+            client = AsyncClient(transport=transport, base_url=base_url, headers=headers)
             return await clients.enter_async_context(client)
 
         yield make

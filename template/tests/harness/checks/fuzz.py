@@ -22,8 +22,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from tests.harness.core.requests import App
-from tests.harness.core.source_lines import places
+from ..core.requests import App
+from ..core.source_lines import places
 
 INSTALL = "schemathesis is not installed. Run: uv run --group fuzz pytest {}"
 
@@ -81,18 +81,19 @@ def _schemathesis() -> str:
     return command
 
 
+@pytest.mark.anyio
 @pytest.mark.own_database
 @pytest.mark.allow_guard("slow_test")
 async def test_openapi_contract(
     _schemathesis: str,
-    app: FastAPI,
+    _application: FastAPI,
     _served: ServedApp,
     _malformed_request_client: AsyncClient,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
     description = tmp_path / "openapi.json"
-    description.write_text(json.dumps(app.openapi()))
+    description.write_text(json.dumps(_application.openapi()))
     headers = [
         f"--header={name}:{value}"
         for name, value in _malformed_request_client.headers.items()

@@ -3,14 +3,14 @@
 import pytest
 from sqlalchemy import DateTime, MetaData
 
-from tests.harness.core.settings import report_unused, settings_of
+from ..core.settings import report_unused, settings_of
 
 
-def test_datetimes_are_timezone_aware(metadata: MetaData, pytestconfig: pytest.Config) -> None:
+def test_datetimes_are_timezone_aware(_models_metadata: MetaData, pytestconfig: pytest.Config) -> None:
     allowed = settings_of(pytestconfig).naive_datetime_columns
     naive = [
         f"{table.fullname}.{column.name}"
-        for table in metadata.sorted_tables
+        for table in _models_metadata.sorted_tables
         for column in table.columns
         if isinstance(column.type, DateTime) and not column.type.timezone
     ]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.harness.app.unbounded_lists import unbounded_lists
-from tests.harness.core.settings import report_unused, settings_of
+from ..app.unbounded_lists import unbounded_lists
+from ..core.settings import report_unused, settings_of
 
 
-def test_list_endpoints_are_paginated(app: object, pytestconfig: pytest.Config) -> None:
-    describe = getattr(app, "openapi", None)
+def test_list_endpoints_are_paginated(_application: object, pytestconfig: pytest.Config) -> None:
+    describe = getattr(_application, "openapi", None)
     if describe is None:
         pytest.skip("the application has no openapi() method")
     allowed = settings_of(pytestconfig).unpaginated_routes

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.core.settings import report_unused, settings_of
-from tests.harness.database.databases import WorkerDatabase
-from tests.harness.database.imported_files import imported_files
-from tests.harness.database.migrations import Migrations
-from tests.harness.postgres.server import Server
+from ..core.project import source_folders
+from ..core.settings import report_unused, settings_of
+from ..database.databases import WorkerDatabase
+from ..database.imported_files import imported_files
+from ..database.migrations import Migrations
+from ..postgres.server import Server
 
 # With one of these, the imports of env.py are known only at run time.
 DISCOVERY = ("import_module", "iter_modules", "walk_packages")
@@ -37,7 +38,8 @@ def test_env_imports_every_model(migrations: Migrations, pytestconfig: pytest.Co
     if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
         pytest.skip("migrations/env.py, or a module that it imports, discovers modules at run time")
 
-    missing = [path for path in sorted((root / "src").rglob("*.py")) if path not in imported and _has_a_table(path)]
+    modules = sorted(path for folder in source_folders(pytestconfig) for path in folder.rglob("*.py"))
+    missing = [path for path in modules if path not in imported and _has_a_table(path)]
     if missing:
         pytest.fail(
             "\n".join(

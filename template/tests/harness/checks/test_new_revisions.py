@@ -6,10 +6,10 @@ Older migrations are not checked, since they have been deployed.
 import pytest
 from alembic.script import Script
 
-from tests.harness.postgres.server import Server
-from tests.harness.schema.history import MigrationHistory, destructive_statements
-from tests.harness.schema.new_revisions import allowed_reason
-from tests.harness.schema.squawk import squawk, unsafe
+from ..postgres.server import Server
+from ..schema.history import MigrationHistory, destructive_statements
+from ..schema.new_revisions import allowed_reason
+from ..schema.squawk import squawk, unsafe
 
 
 def test_new_migrations_keep_data(

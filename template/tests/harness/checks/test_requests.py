@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from tests.harness.app.openapi import Operation, operations
-from tests.harness.core.source_lines import places
-from tests.harness.reports.missing_column import is_missing
+from ..app.openapi import Operation, operations
+from ..core.source_lines import places
+from ..reports.missing_column import is_missing
 
 # Values that databases, number types or text encodings reject.
 MALFORMED: list[Any] = [None, [], {}, -1, 2**63, 10**400, float("nan"), "", "\0", "\ud800", "x" * 100_000]
@@ -35,11 +35,12 @@ MIGRATE = (
 )
 
 
+@pytest.mark.anyio
 async def test_malformed_requests_get_no_5xx(
-    app: FastAPI, _malformed_request_client: AsyncClient, pytestconfig: pytest.Config
+    _application: FastAPI, _malformed_request_client: AsyncClient, pytestconfig: pytest.Config
 ) -> None:
     failures, advice = [], dict[str, None]()
-    for operation in operations(app):
+    for operation in operations(_application):
         for value, request in _requests(operation):
             try:
                 status = (await _malformed_request_client.request(operation.method, **request)).status_code

@@ -178,7 +178,7 @@ class Redirect:
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"
-        return is_late or (place_of_call(self.root) or "").startswith("tests/")
+        return is_late or (self.root / (place_of_call(self.root) or "")).is_relative_to(FOLDER.parent)
 
     def _is_read_only(self, must_share: bool) -> bool:
         # Rows that a fixture with a wider scope or a task of the lifespan writes would stay for all later tests.

@@ -29,6 +29,12 @@ class Settings:
     """The settings of a project.
 
     Attributes:
+        application: the FastAPI application, as `shop.main:app` or `shop.main:create_app()`; "": the fixture `app`.
+        models_metadata: the models' `MetaData`, as `shop.models:Base.metadata`; "": the fixture `metadata`.
+        alembic_ini: the path of alembic.ini in the project.
+        source_folders: the folders of the project's own code.
+        base_url: the address by which clients call the application.
+        sql_before_migrations: statements that a new database needs before the first migration.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
         disabled_guards: names of guards that are off in all tests.
         public_routes: routes that need no signed-in user, e.g. `GET /health`.
@@ -44,6 +50,12 @@ class Settings:
         allowed_hosts: addresses that tests may connect to, as `host` or `host:port`.
     """
 
+    application: str = ""
+    models_metadata: str = ""
+    alembic_ini: str = "alembic.ini"
+    source_folders: tuple[str, ...] = ("src",)
+    base_url: str = "http://test"
+    sql_before_migrations: tuple[str, ...] = ()
     postgres_version: int = 0
     disabled_guards: tuple[str, ...] = ()
     public_routes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ database is dropped a week after its last use. If a run is killed between CREATE
 no mark and must be dropped by hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,20 +27,29 @@ class WorkerDatabase:
     url: URL
 
 
+class SqlBeforeMigrationsError(Exception):
+    """A statement of the setting `sql_before_migrations` failed."""
+
+    def __init__(self, statement: str, error: str) -> None:
+        super().__init__(f"pyproject.toml: [tool.savepoint]: sql_before_migrations: {statement}: {error}")
+
+
 class WorkerDatabases:
     """Creates and drops databases for one worker of a run.
 
     Args:
         server: the server.
         owner: the run and the worker, such as `1f0c9a3e_gw0`; part of the names of the databases.
+        sql_before_migrations: statements for each database that is created empty.
 
     Attributes:
         source: the name of the database that tests get clones of; "" until it exists.
         of_test: the names of databases that exist for the current test only.
     """
 
-    def __init__(self, server: Server, owner: str) -> None:
+    def __init__(self, server: Server, owner: str, sql_before_migrations: Sequence[str] = ()) -> None:
         self.server = server
+        self._sql_before_migrations = sql_before_migrations
         self.prefix = f"{PREFIX}{owner}"
         self._run_id = owner.partition("_")[0]
         self._maintenance = MaintenanceConnection(server)
@@ -69,9 +78,15 @@ class WorkerDatabases:
         return f"{self.prefix}_{self._count}"
 
     def create_empty(self) -> str:
-        """Create an empty database for this worker; returns its name."""
+        """Create an empty database for this worker; returns its name, or raises `SqlBeforeMigrationsError`."""
         name = self.next_name()
         self._maintenance.create(name)
+        with self.server.connect(name) as connection:
+            for statement in self._sql_before_migrations:
+                try:
+                    connection.execute(statement.encode())
+                except psycopg.Error as error:
+                    raise SqlBeforeMigrationsError(statement, first_line(error)) from error
         return name
 
     def clone(self, template: str) -> str:

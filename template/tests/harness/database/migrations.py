@@ -26,11 +26,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
+from ..core.project import alembic_ini
 from ..core.source_lines import places
 from ..postgres.server import Server
-
-# Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
-OnVersionApply = Callable[..., None]
+from ..transaction.raw_connection import installed_driver
+from .alembic_env import OnVersionApply, alembic_config, takes_connection, watching
 
 
 class MigrationError(Exception):
@@ -48,13 +48,13 @@ class Migrations:
 
     def __init__(self, server: Server | None, ini: Path, redirect: Redirect) -> None:
         self._server = server
-        self._ini = ini
+        self.ini = ini
         self._redirect = redirect
 
     @cached_property
     def script(self) -> ScriptDirectory:
         """Alembic's revisions; raises `MigrationError` if Alembic cannot read them."""
-        with warnings.catch_warnings(record=True) as warned, as_migration_error(self._ini.parent, warned):
+        with warnings.catch_warnings(record=True) as warned, as_migration_error(self.ini.parent, warned):
             warnings.simplefilter("always")
             # Reads the files. Alembic only warns if two revisions have the same ID, and ignores one of them.
             self._directory.get_heads()
@@ -65,11 +65,11 @@ class Migrations:
     @property
     def folder(self) -> Path:
         """The folder of env.py and the revisions; does not read them."""
-        return Path(self._directory.dir)
+        return Path(self._directory.dir).resolve()
 
     @cached_property
     def _directory(self) -> ScriptDirectory:
-        with as_migration_error(self._ini.parent):
+        with as_migration_error(self.ini.parent):
             return ScriptDirectory.from_config(self._config())
 
     def raise_if_several_heads(self) -> None:
@@ -96,36 +96,44 @@ class Migrations:
 
     def create_all(self, database: str, metadata: MetaData) -> None:
         """Create the models' tables in `database` without migrations, for comparison."""
-        self._in_thread(database, metadata.create_all)
+        self._in_thread(lambda: asyncio.run(self._connected(database, metadata.create_all)))
 
     def _run(self, database: str, do: Callable[[Config], None], watch: OnVersionApply | None = None) -> None:
-        def run(connection: Connection) -> None:
+        def run(connection: Connection | None = None) -> None:
             config = self._config()
-            config.attributes["connection"] = connection
-            config.attributes["on_version_apply"] = watch
-            with as_migration_error(self._ini.parent):
+            if connection is not None:
+                config.attributes["connection"] = connection
+            with as_migration_error(self.ini.parent), watching(watch):
                 do(config)
 
-        self._in_thread(database, run)
+        if takes_connection(self.folder / "env.py"):
+            self._in_thread(lambda: asyncio.run(self._connected(database, run)))
+        else:
+            # With an engine of its own, which is redirected.
+            with self._redirect.to(self._url(database)):
+                self._in_thread(run)
 
-    def _in_thread(self, database: str, run: Callable[[Connection], None]) -> None:
+    def _url(self, database: str) -> URL:
         assert self._server is not None, "without a server, migrations can only be read"
-        url = self._server.url(database)
+        return self._server.url(database, installed_driver())
+
+    def _in_thread(self, run: Callable[[], None]) -> None:
         # In a thread, since asyncio.run() fails inside a running loop. A daemon thread, so that Ctrl-C does not wait
         # for a slow migration.
         done: Future[None] = Future()
 
         def work() -> None:
             try:
-                done.set_result(asyncio.run(self._connected(url, run)))
+                run()
+                done.set_result(None)
             except BaseException as error:
                 done.set_exception(error)
 
         Thread(target=work, name="alembic", daemon=True).start()
         done.result()
 
-    async def _connected(self, url: URL, run: Callable[[Connection], None]) -> None:
-        engine = create_async_engine(url, poolclass=NullPool)
+    async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
+        engine = create_async_engine(self._url(database), poolclass=NullPool)
         self._redirect.engines.exempt(engine)
         try:
             async with engine.connect() as connection:
@@ -135,7 +143,7 @@ class Migrations:
             await engine.dispose()
 
     def _config(self) -> Config:
-        return Config(self._ini, stdout=io.StringIO(), output_buffer=io.StringIO())
+        return alembic_config(self.ini, stdout=io.StringIO(), output_buffer=io.StringIO())
 
 
 @contextmanager
@@ -180,4 +188,4 @@ def _migrations(pytestconfig: pytest.Config, _server: Server) -> Migrations:
 
 def migrations_of(config: pytest.Config, server: Server | None) -> Migrations:
     """The project's migrations, outside of a fixture; without a server, they can only be read."""
-    return Migrations(server, config.rootpath / "alembic.ini", config.stash[REDIRECT])
+    return Migrations(server, alembic_ini(config), config.stash[REDIRECT])

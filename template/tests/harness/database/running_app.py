@@ -18,11 +18,11 @@ from .template import DATABASES
 
 @pytest.fixture(scope="session")
 async def running_app(
-    _connection_held: None, app: FastAPI, _worker_database: WorkerDatabase, request: pytest.FixtureRequest
+    _connection_held: None, _application: FastAPI, _worker_database: WorkerDatabase, request: pytest.FixtureRequest
 ) -> AsyncIterator[RunningApp]:
     """The application with a running lifespan, connected to this worker's database."""
     config, redirect = request.config, request.config.stash[REDIRECT]
-    running = RunningApp(app, config.rootpath)
+    running = RunningApp(_application, config.rootpath)
     redirect.shared.begin("seeding")
     try:
         # A test may request the fixture in its body, by `getfixturevalue`.
@@ -36,7 +36,7 @@ async def running_app(
         redirect.shared.terminate()
         raise
     if wrong:
-        stop_run(config, f"The startup of the lifespan of the application '{app.title}': {wrong}")
+        stop_run(config, f"The startup of the lifespan of the application '{_application.title}': {wrong}")
     await copy_lifespan_rows(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
     # Rows that the shutdown writes are rolled back, as in a test.

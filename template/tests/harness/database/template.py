@@ -6,7 +6,7 @@ gets a clone. `create_all` is not used: it would hide every difference between t
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import alembic
@@ -16,9 +16,10 @@ import sqlalchemy
 from ..connections.process import REDIRECT
 from ..core.progress import showing_progress
 from ..core.run import add_to_summary, run_id, stop_run, worker_id
+from ..core.settings import settings_of
 from ..postgres.clusters import Schema
 from ..postgres.server import Server
-from .databases import WorkerDatabase, WorkerDatabases
+from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases
 from .imported_files import imported_files
 from .migrations import MigrationError, Migrations, as_migration_error, migrations_of
 from .ownership import MARK, TEMPLATE_PREFIX, NotOwnedError
@@ -35,7 +36,7 @@ SERVER_FACTS = """
 @pytest.fixture(scope="session")
 def _databases(pytestconfig: pytest.Config, _server: Server) -> Iterator[WorkerDatabases]:
     """The databases of this worker on the test server."""
-    databases = WorkerDatabases(_server, f"{run_id(pytestconfig)}_{worker_id(pytestconfig)}")
+    databases = databases_of(pytestconfig, _server)
     pytestconfig.stash[DATABASES] = databases
     # Only a server that exists before the run can have databases of ended runs.
     if _server.source == "url" and (line := databases.sweep()):
@@ -44,6 +45,12 @@ def _databases(pytestconfig: pytest.Config, _server: Server) -> Iterator[WorkerD
     # A closed connection must not be taken for a stopped server.
     del pytestconfig.stash[DATABASES]
     databases.close()
+
+
+def databases_of(config: pytest.Config, server: Server) -> WorkerDatabases:
+    """The databases of this worker on a server, outside of a fixture."""
+    sql = settings_of(config).sql_before_migrations
+    return WorkerDatabases(server, f"{run_id(config)}_{worker_id(config)}", sql)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +62,8 @@ def _template_database(pytestconfig: pytest.Config, _databases: WorkerDatabases,
         stop_run(pytestconfig, f"migrations: {error}")
     except NotOwnedError as error:
         stop_run(pytestconfig, f"postgres: {error}")
+    except SqlBeforeMigrationsError as error:
+        stop_run(pytestconfig, str(error))
     return name
 
 
@@ -78,10 +87,10 @@ def schema_of(config: pytest.Config) -> Schema | None:
     """The schema for the cluster cache; None if the migrations cannot be read, which the first test reports."""
 
     def build(server: Server) -> bool:
-        databases = WorkerDatabases(server, f"{run_id(config)}_{worker_id(config)}")
+        databases = databases_of(config, server)
         try:
             _, is_built = _build(config, databases, migrations_of(config, server))
-        except MigrationError:
+        except (MigrationError, SqlBeforeMigrationsError):
             return False
         finally:
             databases.close()
@@ -117,7 +126,8 @@ def empty_database_name(_databases: WorkerDatabases) -> Iterator[str]:
 def _digest_of(config: pytest.Config, migrations: Migrations) -> str:
     """`files_digest`, computed once per run, so that files changed during the run have no effect."""
     if DIGEST not in config.stash:
-        config.stash[DIGEST] = files_digest(migrations, config.rootpath)
+        sql = settings_of(config).sql_before_migrations
+        config.stash[DIGEST] = files_digest(migrations, config.rootpath, sql)
     return config.stash[DIGEST]
 
 
@@ -128,8 +138,8 @@ def schema_hash(server: Server, digest: str) -> str:
     return hashlib.sha256(repr((digest, facts)).encode()).hexdigest()[:16]
 
 
-def files_digest(migrations: Migrations, root: Path) -> str:
-    """A digest of the project's files and packages that could change the schema.
+def files_digest(migrations: Migrations, root: Path, sql_before_migrations: Sequence[str] = ()) -> str:
+    """A digest of the project's files, settings and packages that could change the schema.
 
     Raises:
         MigrationError: a revision cannot be read.
@@ -140,10 +150,10 @@ def files_digest(migrations: Migrations, root: Path) -> str:
     digest = hashlib.sha256()
     with as_migration_error(root):
         imported = imported_files(migrations.folder / "versions", root)
-    for path in [root / "alembic.ini", *revisions, *imported]:
+    for path in [migrations.ini, *revisions, *imported]:
         content = path.read_bytes()
         # With its length, so that the end of a file cannot be taken for the start of the next.
         digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
     # With the mark, since databases of 0.3.0 have none and must not be used again.
-    digest.update(repr((MARK, alembic.__version__, sqlalchemy.__version__)).encode())
+    digest.update(repr((MARK, *sql_before_migrations, alembic.__version__, sqlalchemy.__version__)).encode())
     return digest.hexdigest()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ..core.audit_hook import listen, stop_listening
+from ..core.project import is_own_code
 from ..core.source_lines import place_of_call
 from .base import Guard
 
@@ -42,10 +43,10 @@ def _watching(item: pytest.Item) -> Iterator[None]:
 
     def on_event(event: str, arguments: tuple[Any, ...]) -> None:
         # A thread has no running loop.
-        if asyncio._get_running_loop() is None or (event == PROCESS and not _is_run_by(item.config.rootpath / "src")):
+        if asyncio._get_running_loop() is None or (event == PROCESS and not _is_run_by_own_code(item.config)):
             return
         place = place_of_call(item.config.rootpath)
-        if place is not None and place.startswith("src/") and place not in reported:
+        if place is not None and place not in reported and _is_own(place, item.config):
             reported.add(place)
             call = "time.sleep()" if event == SLEEP else "a subprocess"
             GUARD.fires(item, f"{call} blocked the event loop:\n  {place}")
@@ -57,12 +58,16 @@ def _watching(item: pytest.Item) -> Iterator[None]:
         stop_listening({SLEEP, PROCESS})
 
 
-def _is_run_by(source: Path) -> bool:
+def _is_own(place: str, config: pytest.Config) -> bool:
+    return is_own_code(config.rootpath / place.partition(":")[0], config)
+
+
+def _is_run_by_own_code(config: pytest.Config) -> bool:
     """Whether the project's own code calls `subprocess`, and not asyncio or another library."""
     frame: FrameType | None = sys._getframe(3)
     while frame is not None and frame.f_globals.get("__name__") == "subprocess":
         frame = frame.f_back
-    return frame is not None and Path(frame.f_code.co_filename).is_relative_to(source)
+    return frame is not None and is_own_code(Path(frame.f_code.co_filename), config)
 
 
 GUARD = Guard(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..core.project import is_own_code
 from .base import Guard
 from .leaked_environ import ENVIRONMENT
 
@@ -84,7 +85,7 @@ def _cached(config: pytest.Config) -> Cached:
         found = {
             f"{name}.{key}": value
             for name, module in list(sys.modules.items())
-            if Path(getattr(module, "__file__", None) or "/").is_relative_to(config.rootpath / "src")
+            if is_own_code(Path(getattr(module, "__file__", None) or "/"), config)
             for key, value in vars(module).items()
             if isinstance(value, functools._lru_cache_wrapper)
         }

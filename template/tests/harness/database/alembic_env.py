@@ -1,0 +1,57 @@
+"""Runs an env.py of any shape: with a connection that it is passed, or with an engine of its own.
+
+The harness records what each revision does (`on_version_apply`), whatever env.py passes to `context.configure`. Logging
+keeps its configuration: `fileConfig`, as `alembic init` writes it, disables the loggers that exist.
+"""
+
+import logging.config
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+
+# Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
+OnVersionApply = Callable[..., None]
+
+TAKES_CONNECTION = re.compile(r"""attributes(?:\.get\(|\[)\s*["']connection["']""")
+# Paths that Alembic reads relative to the working directory.
+PATHS = ("script_location", "prepend_sys_path")
+
+
+def alembic_config(ini: Path, **options: Any) -> Config:
+    """The configuration that `alembic` reads in the folder of alembic.ini, from any working directory."""
+    config = Config(ini, **options)
+    for name in PATHS:
+        value = config.get_main_option(name)
+        # `package:folder` is no path.
+        if value and ":" not in value and not Path(value).is_absolute():
+            config.set_main_option(name, str((ini.parent / value).resolve()).replace("%", "%%"))
+    return config
+
+
+def takes_connection(env: Path) -> bool:
+    """Whether this env.py uses `config.attributes["connection"]`."""
+    return TAKES_CONNECTION.search(env.read_text(encoding="utf-8")) is not None
+
+
+@contextmanager
+def watching(watch: OnVersionApply | None) -> Iterator[None]:
+    """Call `watch` after each revision that runs in the block, besides what env.py has Alembic call."""
+    configure, file_config = EnvironmentContext.configure, logging.config.fileConfig
+
+    def configure_watched(self: EnvironmentContext, *arguments: Any, **options: Any) -> None:
+        own = options.get("on_version_apply") or ()
+        options["on_version_apply"] = [*([own] if callable(own) else own), *([watch] if watch else [])]
+        configure(self, *arguments, **options)
+
+    EnvironmentContext.configure = configure_watched  # type: ignore[method-assign]
+    logging.config.fileConfig = lambda *arguments, **options: None
+    try:
+        yield
+    finally:
+        EnvironmentContext.configure = configure  # type: ignore[method-assign]
+        logging.config.fileConfig = file_config
