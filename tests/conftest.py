@@ -11,10 +11,13 @@ from harness.postgres.server import Server
 from pytest_copie.plugin import Copie
 
 from tests import interpreters, postgres_majors, quick_renders
+from tests.releases import HistoryError
 from tests.rendering import Render, locked, snapshot
+from tests.upgrades import history as histories
+from tests.upgrades.history import History
 
-# Run by a pytest of their own, under the harness: they fail on purpose.
-collect_ignore = ["harness/cases"]
+# Run by a pytest of their own, under the harness.
+collect_ignore = ["existing/services", "harness/cases"]
 
 # Set by .ci/run: any of "postgres", "python" and "docker". What is missing is a skip, or has a stand-in, on a laptop;
 # there it is a failure.
@@ -52,6 +55,15 @@ def template(shared: Path) -> Path:
 def render(template: Path, copie_session: Copie, shared: Path) -> Render:
     """`render(auth=False)`: a project with these answers and defaults for the rest, not to be written into."""
     return Render(template, copie_session, shared)
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """The template with its releases, each worker's own."""
+    try:
+        return histories.make(tmp_path_factory.mktemp("history") / "savepoint")
+    except HistoryError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pytest_copie.plugin import Copie
 ROOT = Path(__file__).parents[1]
 
 # What a render or an update reads. Not the whole tree: a test that is edited makes no other template.
-_PARTS = ["copier.yml", "template", "hooks", "CHANGELOG.md"]
+_PARTS = ["copier.yml", "existing", "template", "hooks", "CHANGELOG.md"]
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def copy_working_tree(target: Path) -> None:
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():  # deleted, and not committed yet
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+            shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -61,6 +61,7 @@ def taken_names(template: Path) -> set[str]:
 
 def test_defaults(render: Render) -> None:
     assert answers(render()) == {
+        "service": "new",
         "project_name": "My Service",
         "package_name": "my_service",
         "python_version": "3.11",
@@ -73,6 +74,8 @@ def test_defaults(render: Render) -> None:
 
 def test_every_question_says_what_it_decides(template: Path) -> None:
     assert list(questions(template)) == [
+        "service",
+        "tests_folder",
         "project_name",
         "package_name",
         "python_version",

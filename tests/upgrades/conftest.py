@@ -6,21 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.releases import HistoryError
-from tests.upgrades import history as histories
 from tests.upgrades.history import History, Later
 from tests.upgrades.lived_in import Owned
 
 Rendered = Callable[..., Owned]
-
-
-@pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """The template with its releases, each worker's own."""
-    try:
-        return histories.make(tmp_path_factory.mktemp("history") / "savepoint")
-    except HistoryError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,43 @@
+"""A service that is older than the harness, to try the harness in."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import copier
+import pytest
+
+from tests.environment import Project, synced
+from tests.mistakes.project import Changed
+from tests.rendering import Render
+
+SERVICES = Path(__file__).with_name("services")
+
+
+Add = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def add(template: Path) -> Add:
+    """`add(folder, tests_folder="app/tests")`: add the harness to a service, as README.md says."""
+
+    def add(folder: Path, **answers: object) -> None:
+        data = {"service": "existing", **answers}
+        copier.run_copy(str(template), folder, data=data, defaults=True, vcs_ref="HEAD", quiet=True)
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def flat(render: Render, add: Add, environment: Path, default_python: Path, environments: Path) -> Project:
+    """`services/flat` with the harness: `app/`, an engine made at import, env.py of `alembic init -t async`."""
+    folder = environments / "flat"
+    shutil.copytree(SERVICES / "flat", folder)
+    add(folder)
+    return Project(folder, synced(render(), environment, default_python).env)
+
+
+@pytest.fixture
+def service(flat: Project, tmp_path: Path) -> Changed:
+    """A copy, for one test to write into."""
+    return Changed.of(flat, tmp_path / "flat", [])
