@@ -110,7 +110,7 @@ def test_each_row_of_the_ownership_table_has_a_file(render: Render) -> None:
 def test_copier_leaves_alone_what_the_user_owns(template: Path) -> None:
     settings = yaml.safe_load((template / "copier.yml").read_text())
 
-    users = [*ownership.USER, "/{{ tests_folder }}/__init__.py"]
+    users = [*ownership.USER, "/{{ tests_folder | default('tests') }}/__init__.py"]
     on_update = [f"{{% if _copier_operation == 'update' %}}{pattern}{{% endif %}}" for pattern in users]
     assert settings["_skip_if_exists"] == users
     assert [entry for entry in settings["_exclude"] if "update" in entry] == on_update

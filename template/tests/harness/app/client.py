@@ -43,10 +43,20 @@ class ASGIApp:
 
 
 class Clients(ExitStack):
-    """Closes clients without an event loop: closing awaits nothing, since the transport has no connections."""
+    """Closes clients without an event loop: closing awaits nothing, since the transport has no connections.
+
+    Args:
+        base_url: the setting `base_url`; "" keeps the address that the client has.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__()
+        self._base_url = base_url
 
     async def enter_async_context(self, client: AsyncClient) -> AsyncClient:
         """As in `AsyncExitStack`."""
+        if self._base_url:
+            client.base_url = self._base_url
         self.callback(self._close, client)
         return await client.__aenter__()
 
@@ -71,17 +81,16 @@ def new_client(
     _isolated()
     # Its name since 0.1.0: updates merge the owner's edits of the lines in `make`.
     with_state = ASGIApp(running_app)
-    base_url = settings_of(pytestconfig).base_url
     overrides = running_app.app.dependency_overrides
     overrides_before = dict(overrides)
-    with Clients() as clients:
+    with Clients(settings_of(pytestconfig).base_url) as clients:
         # In the exit stack: an override that stays after its test would change later tests.
         clients.callback(overrides.update, overrides_before)
         clients.callback(overrides.clear)
 
         async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
             transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
-            client = AsyncClient(transport=transport, base_url=base_url, headers=headers)
+            client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 
         yield make

@@ -33,7 +33,7 @@ class Settings:
         models_metadata: the models' `MetaData`, as `shop.models:Base.metadata`; "": the fixture `metadata`.
         alembic_ini: the path of alembic.ini in the project.
         source_folders: the folders of the project's own code.
-        base_url: the address by which clients call the application.
+        base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
         disabled_guards: names of guards that are off in all tests.
@@ -54,7 +54,7 @@ class Settings:
     models_metadata: str = ""
     alembic_ini: str = "alembic.ini"
     source_folders: tuple[str, ...] = ("src",)
-    base_url: str = "http://test"
+    base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
     postgres_version: int = 0
     disabled_guards: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def alembic_config(ini: Path, **options: Any) -> Config:
         value = config.get_main_option(name)
         # `package:folder` is no path.
         if value and ":" not in value and not Path(value).is_absolute():
-            config.set_main_option(name, str((ini.parent / value).resolve()).replace("%", "%%"))
+            config.set_main_option(name, str(ini.parent.absolute() / value).replace("%", "%%"))
     return config
 
 

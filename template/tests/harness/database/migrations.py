@@ -65,7 +65,7 @@ class Migrations:
     @property
     def folder(self) -> Path:
         """The folder of env.py and the revisions; does not read them."""
-        return Path(self._directory.dir).resolve()
+        return Path(self._directory.dir)
 
     @cached_property
     def _directory(self) -> ScriptDirectory:
