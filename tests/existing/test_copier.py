@@ -38,7 +38,8 @@ def test_nothing_of_the_service_is_changed(owned: Owned, add: Add, render: Rende
     add(owned.folder)
 
     harness = {path for path in files(render(payments=False)) if path.startswith("tests/harness/")}
-    assert set(owned.changed()) == {".copier-answers.yml", "tests/harness-requirements.txt", *harness}
+    added = {path for path in owned.changed() if not path.startswith("tests/harness/adopt/")}
+    assert added == {".copier-answers.yml", "tests/harness-requirements.txt", *harness}
     assert {path: owned.contents()[path] for path in before} == before
 
 
@@ -123,12 +124,15 @@ def test_the_readme_word_for_word(
     page = (ROOT / "README.md").read_text()
     script = "\n".join(shell_blocks(page, "## A service that exists"))
     script = script.replace("tests/harness", f"{tests_folder}/harness")
-    script = script.replace('"tests.harness"', f'"{tests_folder.replace("/", ".")}.harness"')
+    script = script.replace("tests.harness", f"{tests_folder.replace('/', '.')}.harness")
     data = f"-d tests_folder={tests_folder} --vcs-ref HEAD"
     script = script.replace("uvx copier", shlex.join(COPIER)).replace("gh:<owner>/savepoint", f"{data} {template}")
     [shown] = re.findall(r"```toml\n(.*?)```", page.partition("## A service that exists")[2], re.S)
-    settings = tomllib.loads(owned.read("pyproject.toml"))
-    assert tomllib.loads(shown)["tool"]["savepoint"].items() <= settings["tool"]["savepoint"].items()
+    # What no file of the service says.
+    unknown = 'base_url = "http://library.test"\nsql_before_migrations = ["CREATE SCHEMA audit"]\n'
+    head, _, _ = owned.read("pyproject.toml").partition("[tool.savepoint]")
+    owned.write("pyproject.toml", f"{head}[tool.savepoint]\n{unknown}")
+    owned.commit("Two settings, written by hand")
     project = synced(owned.folder, tmp_path / "environment", default_python)
     path = f"{Path(UV).parent}:{project.env['PATH']}"
 
@@ -136,7 +140,9 @@ def test_the_readme_word_for_word(
 
     ended = re.findall(r"^=+ (\d+ passed, \d+ skipped)", output, re.M)
     assert ended == ["13 passed, 1 skipped", "17 passed, 1 skipped"], output
-    # README.md's ten lines, of which the settings are there already.
-    added, _, file = owned.git("diff", "--numstat").split()
-    assert file == "pyproject.toml"
-    assert int(added) <= 10
+    found = shown.removeprefix("[tool.savepoint]\n")
+    assert f"\n{unknown}{found}" in owned.read("pyproject.toml")
+    assert (owned.folder / "conftest.py").read_text().count("\n") == 1
+    # Nine of them are the dependency group, which this service did not have.
+    added, removed, file = owned.git("diff", "--numstat").split()
+    assert (int(added), removed, file) == (12, "0", "pyproject.toml")

@@ -96,13 +96,13 @@ def test_a_column_without_a_migration(service: Changed) -> None:
             "pyproject.toml: [tool.savepoint]: sql_before_migrations: CREATE SCHEMA pg_audit: unacceptable schema name",
         ),
         (
-            'source_folders = ["app"]',
-            'source_folders = ["src"]',
+            "base_url",
+            'source_folders = ["src"]\nbase_url',
             "pyproject.toml: [tool.savepoint]: source_folders: no folder src",
         ),
         (
-            "source_folders",
-            'alembic_ini = "alembic/alembic.ini"\nsource_folders',
+            "base_url",
+            'alembic_ini = "alembic/alembic.ini"\nbase_url',
             "alembic_ini: no file alembic/alembic.ini",
         ),
     ],

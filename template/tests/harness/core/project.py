@@ -10,10 +10,8 @@ from .settings import FILE, TABLE, Settings, settings_of
 def configure(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` if a file or a folder that the settings name does not exist."""
     settings = settings_of(config)
-    # A rendered project may have moved its `src`, and has no other setting.
-    is_default = settings.source_folders == Settings.source_folders and not settings.application
     for folder in settings.source_folders:
-        if not is_default and not (config.rootpath / folder).is_dir():
+        if not (config.rootpath / folder).is_dir():
             raise pytest.UsageError(
                 f"{FILE}: {TABLE}: source_folders: no folder {folder}. Name the folders of your own code."
             )
@@ -22,8 +20,12 @@ def configure(config: pytest.Config) -> None:
 
 
 def source_folders(config: pytest.Config) -> list[Path]:
-    """The folders of the project's own code."""
-    return [config.rootpath / folder for folder in settings_of(config).source_folders]
+    """The folders of the project's own code; without the setting, `src` or the package of the application."""
+    settings, source = settings_of(config), config.rootpath / "src"
+    if settings.source_folders:
+        return [config.rootpath / folder for folder in settings.source_folders]
+    package = settings.application.partition(":")[0].partition(".")[0]
+    return [source if not package or (source / package).exists() else config.rootpath / package]
 
 
 def is_own_code(path: Path, config: pytest.Config) -> bool:

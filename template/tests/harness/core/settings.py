@@ -32,7 +32,7 @@ class Settings:
         application: the FastAPI application, as `shop.main:app` or `shop.main:create_app()`; "": the fixture `app`.
         models_metadata: the models' `MetaData`, as `shop.models:Base.metadata`; "": the fixture `metadata`.
         alembic_ini: the path of alembic.ini in the project.
-        source_folders: the folders of the project's own code.
+        source_folders: the folders of the project's own code; by default, `src` or the package of `application`.
         base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
@@ -53,7 +53,7 @@ class Settings:
     application: str = ""
     models_metadata: str = ""
     alembic_ini: str = "alembic.ini"
-    source_folders: tuple[str, ...] = ("src",)
+    source_folders: tuple[str, ...] = ()
     base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
     postgres_version: int = 0

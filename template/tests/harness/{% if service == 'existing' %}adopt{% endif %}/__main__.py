@@ -1,0 +1,98 @@
+"""Finds what `[tool.savepoint]` has to name, and prints or writes it. What is written already is kept.
+
+uv run python -m tests.harness.adopt                           # prints the lines
+uv run --with tomlkit python -m tests.harness.adopt --write    # writes them
+"""
+
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .dependencies import dependencies, reason_against
+from .service import Service
+
+PACKAGE = __package__.rpartition(".")[0]
+PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
+ASYNCIO = """\
+pytest-asyncio is installed. The harness runs async tests by AnyIO's plugin: write @pytest.mark.anyio instead of
+@pytest.mark.asyncio, @pytest.fixture instead of @pytest_asyncio.fixture, and "-p", "no:asyncio" in addopts."""
+HIDING = """\
+These fixtures have the name of one of the harness's. They hide it from your tests, and the harness does not need it.
+Where one creates an engine or a database, delete it: the application's own engine is redirected."""
+
+
+def settings(service: Service) -> dict[str, Any]:
+    """The settings by what was found; ends with a message if the application or the metadata was not found."""
+    answers = "".join(path.read_text(encoding="utf-8") for path in service.root.glob(".copier-answers*.yml"))
+    version = re.search(r"^postgres_version: (\d+)$", answers, re.M)
+    found: dict[str, Any] = {"postgres_version": int(version[1]) if version else 18}
+    found["application"] = service.application() or sys.exit("No application was found: no file calls FastAPI().")
+    found["models_metadata"] = service.metadata() or sys.exit("No metadata was found: no env.py has target_metadata.")
+    if (ini := service.alembic_ini()) not in (None, "alembic.ini"):
+        found["alembic_ini"] = ini
+    return found
+
+
+def missing(root: Path, found: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Settings that are not in pyproject.toml, and whether no conftest.py loads the harness."""
+    table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("savepoint", {})
+    conftests = [path.read_text(encoding="utf-8") for path in root.rglob("conftest.py") if ".venv" not in path.parts]
+    return {key: value for key, value in found.items() if key not in table}, not any(
+        PACKAGE in text for text in conftests
+    )
+
+
+def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
+    """Write them; comments and order of the files are kept."""
+    try:
+        tomlkit: Any = import_module("tomlkit")
+    except ModuleNotFoundError:
+        sys.exit(f"tomlkit is not installed. Run: uv run --with tomlkit python -m {__package__} --write")
+    path = root / "pyproject.toml"
+    project = tomlkit.parse(path.read_text(encoding="utf-8"))
+    tool = project.setdefault("tool", tomlkit.table(is_super_table=True))
+    tool.setdefault("savepoint", tomlkit.table()).update(lines)
+    path.write_text(tomlkit.dumps(project), encoding="utf-8")
+    if plugin:
+        with (root / "conftest.py").open("a", encoding="utf-8") as conftest:
+            conftest.write(PLUGIN)
+
+
+def shown(value: Any) -> str:
+    """A value in TOML."""
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def main(arguments: list[str]) -> None:
+    """Print or write the lines, and print what only the service's owner can decide."""
+    root = Path.cwd()
+    if arguments not in ([], ["--write"]):
+        sys.exit(f"usage: python -m {__package__} [--write]")
+    if not (root / "pyproject.toml").is_file():
+        sys.exit("Run this in the folder of pyproject.toml.")
+    names = dependencies(root)
+    if why := reason_against(names):
+        sys.exit(why)
+    service = Service(root)
+    lines, plugin = missing(root, settings(service))
+    if arguments:
+        write(root, lines, plugin=plugin)
+    verb = "written" if arguments else "to be written"
+    if lines:
+        print(f"pyproject.toml, {verb}:\n\n[tool.savepoint]")
+        print("".join(f"{key} = {shown(value)}\n" for key, value in lines.items()))
+    if plugin:
+        print(f"conftest.py, {verb}:\n\n{PLUGIN}")
+    if not lines and not plugin:
+        print("Nothing is to be written.")
+    if "pytest-asyncio" in names:
+        print(f"{ASYNCIO}\n")
+    if hiding := list(service.fixtures()):
+        print("\n".join([HIDING, *(f"  {each}" for each in hiding), ""]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

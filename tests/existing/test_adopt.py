@@ -1,0 +1,157 @@
+"""`python -m tests.harness.adopt` finds the parts of a service, and writes what the harness has to know of them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.environment import UV, Project
+from tests.mistakes.project import Changed
+from tests.rendering import ROOT
+
+pytestmark = pytest.mark.xdist_group("existing")
+
+FOUND = """\
+postgres_version = 18
+application = "app.main:app"
+models_metadata = "app.models:Base.metadata"
+"""
+MAIN, ENV, PROJECT = "app/main.py", "alembic/env.py", "pyproject.toml"
+
+
+@pytest.fixture
+def before(service: Changed) -> Changed:
+    """The service without a word of the harness."""
+    path = service.folder / PROJECT
+    path.write_text(path.read_text().partition("\n[tool.savepoint]")[0])
+    (service.folder / "conftest.py").unlink()
+    return service
+
+
+def adopt(service: Project, *arguments: str) -> str:
+    done = service.run(service.python, "-m", "tests.harness.adopt", *arguments)
+    assert "Traceback" not in done.stdout, done.stdout
+    return done.stdout
+
+
+def edit(service: Project, path: str, old: str, new: str) -> None:
+    file = service.folder / path
+    assert file.read_text().count(old), f"{path} has no {old!r}"
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_what_is_to_be_written_is_printed(before: Changed) -> None:
+    files = {path: path.read_bytes() for path in before.folder.rglob("*.*") if path.is_file()}
+
+    assert adopt(before) == (
+        f"pyproject.toml, to be written:\n\n[tool.savepoint]\n{FOUND}\n"
+        'conftest.py, to be written:\n\npytest_plugins = ["tests.harness"]\n\n'
+    )
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_it_is_written_and_the_rest_is_kept(before: Changed) -> None:
+    edit(before, PROJECT, 'name = "library"', "name = 'library'   # the owner's comment")
+    (before.folder / "conftest.py").write_text("# the owner's conftest\n")
+    project = (before.folder / PROJECT).read_text()
+    command = [UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write"]
+
+    before.check(*command)
+
+    assert (before.folder / PROJECT).read_text() == f"{project}\n[tool.savepoint]\n{FOUND}"
+    assert (before.folder / "conftest.py").read_text() == '# the owner\'s conftest\npytest_plugins = ["tests.harness"]\n'
+    assert before.check(*command) == "Nothing is to be written.\n"
+
+
+def test_a_setting_of_the_owners_is_kept(before: Changed) -> None:
+    edit(before, PROJECT, "[tool.pytest", '[tool.savepoint]\napplication = "app.other:app"\n\n[tool.pytest')
+
+    said = adopt(before)
+
+    assert "application" not in said
+    assert "models_metadata" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "said"),
+    [
+        (MAIN, "app = FastAPI(", "app: FastAPI = fastapi.FastAPI(", 'application = "app.main:app"'),
+        (MAIN, 'app = FastAPI(title="Library")', "def make(debug=False):\n    return FastAPI()", '"app.main:make()"'),
+        (ENV, "from app.models import Base", "from app.models import Base as Models", '"app.models:Base"'),
+        (ENV, "from app.models import Base\n", "from app import models\n", '"app:models.Base.metadata"'),
+    ],
+)
+def test_other_shapes(before: Changed, path: str, old: str, new: str, said: str) -> None:
+    edit(before, path, old, new)
+    if "as Models" in new:
+        edit(before, path, "target_metadata=Base.metadata", "target_metadata=Models")
+    elif "import models" in new:
+        edit(before, path, "target_metadata=Base.metadata", "target_metadata=models.Base.metadata")
+
+    assert said in adopt(before)
+
+
+def test_src_and_alembic_in_a_folder(before: Changed) -> None:
+    (before.folder / "src").mkdir()
+    (before.folder / "app").rename(before.folder / "src" / "app")
+    (before.folder / "database").mkdir()
+    (before.folder / "alembic.ini").rename(before.folder / "database" / "alembic.ini")
+
+    said = adopt(before)
+
+    assert 'application = "app.main:app"\n' in said
+    assert 'alembic_ini = "database/alembic.ini"\n' in said
+
+
+def test_fixtures_that_hide_the_harness_s_are_listed(before: Changed) -> None:
+    (before.folder / "conftest.py").write_text(
+        "import pytest\n\n\n@pytest.fixture\ndef client():\n    ...\n\n\n@pytest.fixture\ndef books():\n    ...\n"
+    )
+
+    said = adopt(before)
+
+    assert said.endswith("  conftest.py:5: client\n\n")
+    assert "books" not in said
+
+
+def test_pytest_asyncio_is_named(before: Changed) -> None:
+    edit(before, PROJECT, '"asyncpg>=0.29"', '"asyncpg>=0.29",\n  "pytest_asyncio"')
+
+    assert "write @pytest.mark.anyio instead of\n@pytest.mark.asyncio" in adopt(before)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "said"),
+    [
+        (PROJECT, "asyncpg", "aiomysql", "The harness needs SQLAlchemy on PostgreSQL, with asyncpg or psycopg; the dependencies have MySQL.\n"),
+        (PROJECT, "asyncpg", "aiosqlite", "the dependencies have SQLite.\n"),
+        (PROJECT, '"asyncpg>=0.29"', '"Django>=5"', "the dependencies have Django.\n"),
+        (PROJECT, '"asyncpg>=0.29"', '"sqlparse"', "the dependencies have neither.\n"),
+        (MAIN, "FastAPI(title", "Starlette(title", "No application was found: no file calls FastAPI().\n"),
+        (ENV, "target_metadata=Base.metadata", "literal_binds=True", "No metadata was found: no env.py has target_metadata.\n"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(before: Changed, path: str, old: str, new: str, said: str) -> None:
+    edit(before, path, old, new)
+
+    output = adopt(before)
+
+    assert output.endswith(said)
+    assert output.count("\n") == 1
+
+
+def test_it_is_run_in_the_project_s_folder(before: Changed, tmp_path: Path) -> None:
+    (before.folder / PROJECT).unlink()
+
+    assert adopt(before) == "Run this in the folder of pyproject.toml.\n"
+    assert adopt(before, "--wirte") == "usage: python -m tests.harness.adopt [--write]\n"
+
+
+def test_it_is_typed_and_formatted(service: Changed, shared: Path) -> None:
+    config: list[str | Path] = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", shared / "mypy-adopt"]
+    adopting = service.folder / "tests/harness/adopt"
+
+    service.check(sys.executable, "-m", "mypy", *config, "--package", "tests.harness.adopt")
+    ruff = Path(sys.executable).with_name("ruff")
+    service.check(ruff, "format", "--check", "--config", ROOT / "pyproject.toml", adopting)
+    service.check(ruff, "check", "--config", ROOT / "pyproject.toml", adopting)
