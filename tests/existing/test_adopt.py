@@ -63,6 +63,33 @@ def test_it_is_written_and_the_rest_is_kept(before: Changed) -> None:
     assert before.check(*command) == "Nothing is to be written.\n"
 
 
+def test_a_conftest_without_a_last_newline(before: Changed) -> None:
+    (before.folder / "conftest.py").write_text("import pytest")
+
+    before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+
+    assert (before.folder / "conftest.py").read_text() == 'import pytest\npytest_plugins = ["tests.harness"]\n'
+
+
+def test_plugins_of_the_owners_are_kept(before: Changed) -> None:
+    text = 'pytest_plugins = ["app.fixtures"]\n'
+    (before.folder / "conftest.py").write_text(text)
+
+    said = before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+
+    assert (before.folder / "conftest.py").read_text() == text
+    assert 'conftest.py has `pytest_plugins` already. Add "tests.harness" to its list.\n' in said
+
+
+def test_of_several_applications_the_likeliest_is_taken(before: Changed) -> None:
+    (before.folder / "app" / "admin.py").write_text("import fastapi\n\nadmin = fastapi.FastAPI()\n")
+
+    said = adopt(before)
+
+    assert 'application = "app.main:app"\n' in said
+    assert "Several applications were found: app.main:app, app.admin:admin. The first was taken." in said
+
+
 def test_a_setting_of_the_owners_is_kept(before: Changed) -> None:
     edit(before, PROJECT, "[tool.pytest", '[tool.savepoint]\napplication = "app.other:app"\n\n[tool.pytest')
 

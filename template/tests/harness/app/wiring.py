@@ -63,7 +63,11 @@ def _application(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def _models_metadata(request: pytest.FixtureRequest) -> Any:
     """The `MetaData` of the models: of the setting `models_metadata`, or else of the fixture `metadata`."""
-    path = settings_of(request.config).models_metadata
+    settings = settings_of(request.config)
+    if settings.application:
+        # It imports every model; the module of the metadata may import none.
+        request.getfixturevalue("_application")
+    path = settings.models_metadata
     return load("models_metadata", path) if path else request.getfixturevalue("metadata")
 
 

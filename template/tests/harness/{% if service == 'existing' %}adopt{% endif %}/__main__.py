@@ -1,7 +1,9 @@
-"""Finds what `[tool.savepoint]` has to name, and prints or writes it. What is written already is kept.
+"""Finds what `[tool.savepoint]` has to name, and prints or writes it.
 
-uv run python -m tests.harness.adopt                           # prints the lines
-uv run --with tomlkit python -m tests.harness.adopt --write    # writes them
+    uv run python -m tests.harness.adopt                           # prints the lines
+    uv run --with tomlkit python -m tests.harness.adopt --write    # writes them
+
+What is written already is kept.
 """
 
 import re
@@ -19,6 +21,10 @@ PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
 ASYNCIO = """\
 pytest-asyncio is installed. The harness runs async tests by AnyIO's plugin: write @pytest.mark.anyio instead of
 @pytest.mark.asyncio, @pytest.fixture instead of @pytest_asyncio.fixture, and "-p", "no:asyncio" in addopts."""
+PLUGINS = """\
+{} has `pytest_plugins` already. Add "{}" to its list."""
+SEVERAL = """\
+Several applications were found: {}. The first was taken. To test another, change `application`."""
 HIDING = """\
 These fixtures have the name of one of the harness's. They hide it from your tests, and the harness does not need it.
 Where one creates an engine or a database, delete it: the application's own engine is redirected."""
@@ -29,7 +35,8 @@ def settings(service: Service) -> dict[str, Any]:
     answers = "".join(path.read_text(encoding="utf-8") for path in service.root.glob(".copier-answers*.yml"))
     version = re.search(r"^postgres_version: (\d+)$", answers, re.M)
     found: dict[str, Any] = {"postgres_version": int(version[1]) if version else 18}
-    found["application"] = service.application() or sys.exit("No application was found: no file calls FastAPI().")
+    applications = service.applications() or sys.exit("No application was found: no file calls FastAPI().")
+    found["application"] = applications[0]
     found["models_metadata"] = service.metadata() or sys.exit("No metadata was found: no env.py has target_metadata.")
     if (ini := service.alembic_ini()) not in (None, "alembic.ini"):
         found["alembic_ini"] = ini
@@ -40,9 +47,8 @@ def missing(root: Path, found: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """Settings that are not in pyproject.toml, and whether no conftest.py loads the harness."""
     table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("savepoint", {})
     conftests = [path.read_text(encoding="utf-8") for path in root.rglob("conftest.py") if ".venv" not in path.parts]
-    return {key: value for key, value in found.items() if key not in table}, not any(
-        PACKAGE in text for text in conftests
-    )
+    lines = {key: value for key, value in found.items() if key not in table}
+    return lines, not any(PACKAGE in text for text in conftests)
 
 
 def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
@@ -57,8 +63,9 @@ def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
     tool.setdefault("savepoint", tomlkit.table()).update(lines)
     path.write_text(tomlkit.dumps(project), encoding="utf-8")
     if plugin:
-        with (root / "conftest.py").open("a", encoding="utf-8") as conftest:
-            conftest.write(PLUGIN)
+        conftest = root / "conftest.py"
+        text = conftest.read_text(encoding="utf-8") if conftest.exists() else ""
+        conftest.write_text(text + ("\n" if text and not text.endswith("\n") else "") + PLUGIN, encoding="utf-8")
 
 
 def shown(value: Any) -> str:
@@ -78,6 +85,9 @@ def main(arguments: list[str]) -> None:
         sys.exit(why)
     service = Service(root)
     lines, plugin = missing(root, settings(service))
+    # A second assignment would take the place of the first.
+    has_plugins = plugin and service.assigns(root / "conftest.py", "pytest_plugins")
+    plugin = plugin and not has_plugins
     if arguments:
         write(root, lines, plugin=plugin)
     verb = "written" if arguments else "to be written"
@@ -86,8 +96,12 @@ def main(arguments: list[str]) -> None:
         print("".join(f"{key} = {shown(value)}\n" for key, value in lines.items()))
     if plugin:
         print(f"conftest.py, {verb}:\n\n{PLUGIN}")
-    if not lines and not plugin:
+    if has_plugins:
+        print(PLUGINS.format("conftest.py", PACKAGE) + "\n")
+    if not lines and not plugin and not has_plugins:
         print("Nothing is to be written.")
+    if "application" in lines and len(applications := service.applications()) > 1:
+        print(SEVERAL.format(", ".join(applications)) + "\n")
     if "pytest-asyncio" in names:
         print(f"{ASYNCIO}\n")
     if hiding := list(service.fixtures()):

@@ -39,19 +39,30 @@ class Service:
             del parts[0]
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    def application(self) -> str | None:
-        """As `app.main:app`, or `app.main:create_app()`."""
+    def applications(self) -> list[str]:
+        """As `app.main:app`, or `app.main:create_app()`; the likeliest first."""
         found = []
         for path, tree in self.modules:
-            if HARNESS.parent in path.parents:
+            if HARNESS.parent in path.parents or path.name.startswith("test_") or path.name == "conftest.py":
                 continue
+            name = self.name(path)
+            likely = name.rpartition(".")[2] not in ("main", "app", "asgi"), name.count(".")
             for node in tree.body:
                 if isinstance(node, ast.Assign | ast.AnnAssign) and _calls(node.value, "FastAPI"):
                     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                    found.append((0, f"{self.name(path)}:{ast.unparse(target)}"))
+                    found.append((0, *likely, f"{name}:{ast.unparse(target)}"))
                 elif isinstance(node, ast.FunctionDef) and _is_factory(node):
-                    found.append((1, f"{self.name(path)}:{node.name}()"))
-        return min(found)[1] if found else None
+                    found.append((1, *likely, f"{name}:{node.name}()"))
+        return [application for *_, application in sorted(found)]
+
+    def assigns(self, module: Path, name: str) -> bool:
+        """Whether a file assigns a name."""
+        return any(
+            isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets)
+            for path, tree in self.modules
+            if path == module
+            for node in tree.body
+        )
 
     def alembic_ini(self) -> str | None:
         """The path of the alembic.ini that is nearest to the root."""
