@@ -61,7 +61,6 @@ def taken_names(template: Path) -> set[str]:
 
 def test_defaults(render: Render) -> None:
     assert answers(render()) == {
-        "service": "new",
         "project_name": "My Service",
         "package_name": "my_service",
         "python_version": "3.11",

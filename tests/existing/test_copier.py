@@ -71,6 +71,8 @@ def test_an_update_keeps_an_edit_and_brings_the_rest(owned: Owned, history: Hist
     owned.update("v99.0.0")
 
     assert owned.changed() == [".copier-answers.yml", "app/tests/harness/new.py"]
+    answers = owned.read(".copier-answers.yml")
+    assert "service: existing\ntests_folder: app/tests\n" in answers
 
 
 # As `alembic init` writes it.
