@@ -93,7 +93,10 @@ def test_a_misspelled_variable_is_one_line(shown: Sample, name: str, setting: st
 
 def test_a_variable_that_resembles_no_setting_is_ignored(shown: Sample) -> None:
     outcome = shown.pytest(
-        "-q", SAVEPOINT_DOCKER="unix:///docker.sock", SAVEPOINT_DATABASE_URL="postgresql://nowhere/service"
+        "-q",
+        SAVEPOINT_DOCKER="unix:///docker.sock",
+        SAVEPOINT_DATABASE_URL="postgresql://nowhere/service",
+        SAVEPOINT_TIMEOUT_SECONDS="5",
     )
 
     assert "1 passed" in outcome.output, outcome.output

@@ -99,7 +99,7 @@ def _found(config: pytest.Config) -> Iterator[tuple[str, Any, str]]:
     for name, text in os.environ.items():
         key = name.removeprefix(PREFIX).lower()
         # Other variables with this prefix are ignored: they may belong to the service.
-        if name.startswith(PREFIX) and (key in OLD_SETTINGS or difflib.get_close_matches(key, KEYS, cutoff=0.8)):
+        if name.startswith(PREFIX) and (key in OLD_SETTINGS or difflib.get_close_matches(key, KEYS, cutoff=0.9)):
             yield key, _parsed(text), name
     for key in KEYS:
         if (text := config.getini(f"savepoint_{key}")) is not None:
