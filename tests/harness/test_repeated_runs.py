@@ -25,7 +25,9 @@ APART = "--mount --ipc --pid --fork --mount-proc"
 RUNS = """
 mount -t tmpfs none /dev/shm && mount --bind "$PLACE" /var/tmp && mount -t tmpfs none "$TMPDIR" || exit 99
 for number in $(seq 10); do "$@" || exit 1; done
-echo "--- processes"; ps -eo pid=,args= | grep -v -e "^ *1 " -e "ps -eo" -e grep
+# Not in a pipe: before it runs grep, the shell's child has the shell's arguments.
+ps -eo pid=,args= >"$PLACE/processes"
+echo "--- processes"; grep -v -e "^ *1 " -e "ps -eo" "$PLACE/processes"
 echo "--- folders"; ls -A /dev/shm "$TMPDIR"
 echo "--- shared memory"; ipcs -m | grep 0x
 echo "--- end"
