@@ -30,6 +30,14 @@ def test_is_linted() -> None:
     run(RUFF, "check", ".")
 
 
+def test_no_test_is_left_out_of_formatting_and_linting() -> None:
+    """An exclusion of a folder by its bare name leaves out every folder of that name."""
+    seen = subprocess.run([RUFF, "check", "--show-files", "."], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    committed = git(ROOT, "ls-files", "tests/*.py", "benchmarks/*.py", "docs/*.py", "hooks/*.py").split()
+    assert {str(ROOT / path) for path in committed} - set(seen.stdout.splitlines()) == set()
+
+
 def test_is_typed(shared: Path) -> None:
     run(sys.executable, "-m", "mypy", "--cache-dir", shared / "mypy", "tests", "benchmarks", "docs")
 

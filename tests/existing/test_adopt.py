@@ -59,7 +59,9 @@ def test_it_is_written_and_the_rest_is_kept(before: Changed) -> None:
     before.check(*command)
 
     assert (before.folder / PROJECT).read_text() == f"{project}\n[tool.savepoint]\n{FOUND}"
-    assert (before.folder / "conftest.py").read_text() == '# the owner\'s conftest\npytest_plugins = ["tests.harness"]\n'
+    assert (
+        before.folder / "conftest.py"
+    ).read_text() == '# the owner\'s conftest\npytest_plugins = ["tests.harness"]\n'
     assert before.check(*command) == "Nothing is to be written.\n"
 
 
@@ -150,12 +152,22 @@ def test_pytest_asyncio_is_named(before: Changed) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "said"),
     [
-        (PROJECT, "asyncpg", "aiomysql", "The harness needs SQLAlchemy on PostgreSQL, with asyncpg or psycopg; the dependencies have MySQL.\n"),
+        (
+            PROJECT,
+            "asyncpg",
+            "aiomysql",
+            "The harness needs SQLAlchemy on PostgreSQL, with asyncpg or psycopg; the dependencies have MySQL.\n",
+        ),
         (PROJECT, "asyncpg", "aiosqlite", "the dependencies have SQLite.\n"),
         (PROJECT, '"asyncpg>=0.29"', '"Django>=5"', "the dependencies have Django.\n"),
         (PROJECT, '"asyncpg>=0.29"', '"sqlparse"', "the dependencies have neither.\n"),
         (MAIN, "FastAPI(title", "Starlette(title", "No application was found: no file calls FastAPI().\n"),
-        (ENV, "target_metadata=Base.metadata", "literal_binds=True", "No metadata was found: no env.py has target_metadata.\n"),
+        (
+            ENV,
+            "target_metadata=Base.metadata",
+            "literal_binds=True",
+            "No metadata was found: no env.py has target_metadata.\n",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(before: Changed, path: str, old: str, new: str, said: str) -> None:

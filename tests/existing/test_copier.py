@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +62,9 @@ def test_a_folder_that_is_no_package_is_refused(owned: Owned, add: Add, folder: 
 def test_an_update_keeps_an_edit_and_brings_the_rest(owned: Owned, history: History, tmp_path: Path) -> None:
     later = history.evolve(tmp_path / "later", {"tests/harness/new.py": '"""A new module."""\n'})
     data = ["-d", "service=existing", "-d", "tests_folder=app/tests", "--vcs-ref", history.next]
-    subprocess.run([*COPIER, "copy", "--defaults", "--quiet", *data, str(later.folder), "."], cwd=owned.folder, check=True)
+    subprocess.run(
+        [*COPIER, "copy", "--defaults", "--quiet", *data, str(later.folder), "."], cwd=owned.folder, check=True
+    )
     (owned.folder / "app/tests/__init__.py").write_text("# the owner's line\n")
     owned.edit("app/tests/harness/app/client.py", lambda text: text + "# the owner's line\n")
     owned.commit("The harness")
