@@ -11,7 +11,8 @@ CHECKS = "tests/harness/checks"
 
 
 def test_its_suite_and_the_checks_pass(service: Changed) -> None:
-    outcome = service.pytest()
+    # In this order, migrations run before the service's own tests.
+    outcome = service.pytest("-p", "no:randomly")
 
     assert outcome.code == 0, outcome.output
     assert {node.partition("::")[0] for node in outcome.passed} >= {
@@ -20,6 +21,15 @@ def test_its_suite_and_the_checks_pass(service: Changed) -> None:
         f"{CHECKS}/test_models.py",
         f"{CHECKS}/test_requests.py",
     }
+
+
+def test_a_run_from_a_folder_below(service: Changed) -> None:
+    """alembic.ini has `script_location = alembic`, which Alembic takes for a path from the working directory."""
+    below = Changed(service.folder / "tests", service.env)
+
+    outcome = below.pytest_from_start("harness/checks/test_migrations.py")
+
+    assert outcome.code == 0, outcome.output
 
 
 def test_a_run_of_the_checks_alone(service: Changed) -> None:

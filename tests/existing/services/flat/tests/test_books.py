@@ -5,6 +5,9 @@ import logging
 import pytest
 from httpx import AsyncClient
 
+# It exists before env.py calls `fileConfig`, which disables the loggers that exist.
+logger = logging.getLogger("library")
+
 
 @pytest.mark.anyio
 async def test_a_book_is_added(client: AsyncClient) -> None:
@@ -24,5 +27,5 @@ async def test_a_title_is_unique(client: AsyncClient) -> None:
 
 
 def test_logging_is_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("library").warning("lent")
+    logger.warning("lent")
     assert caplog.messages == ["lent"]
