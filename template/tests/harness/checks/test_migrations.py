@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..core.project import alembic_ini
 from ..core.settings import report_unused, settings_of
-from ..database.alembic_env import alembic_config
+from ..database.alembic_env import alembic_config, watching
 from ..database.databases import WorkerDatabase
 from ..database.migrations import MigrationError, Migrations
 from ..postgres.server import Server
@@ -129,7 +129,7 @@ def test_alembic_cli_connects(
     config = alembic_config(alembic_ini(pytestconfig), stdout=output)
 
     # In a thread, since env.py starts an event loop.
-    with ThreadPoolExecutor(1) as thread:
+    with watching(None), ThreadPoolExecutor(1) as thread:
         thread.submit(command.current, config).result()
 
     # "0003 (head)", "0005 (head) (mergepoint)"

@@ -40,7 +40,7 @@ def takes_connection(env: Path) -> bool:
 
 @contextmanager
 def watching(watch: OnVersionApply | None) -> Iterator[None]:
-    """Call `watch` after each revision that runs in the block, besides what env.py has Alembic call."""
+    """Call `watch` after each revision that runs in the block, besides what env.py calls; leave logging as it is."""
     configure, file_config = EnvironmentContext.configure, logging.config.fileConfig
 
     def configure_watched(self: EnvironmentContext, *arguments: Any, **options: Any) -> None:
