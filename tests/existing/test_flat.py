@@ -38,6 +38,14 @@ def test_a_run_of_the_checks_alone(service: Changed) -> None:
     assert outcome.code == 0, outcome.output
 
 
+@pytest.mark.parametrize("check", ["test_up_down_consistency", "test_models_match_migrations"])
+def test_a_check_of_migrations_alone(service: Changed, check: str) -> None:
+    """env.py connects in a test that has no database of its own yet."""
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py::{check}")
+
+    assert outcome.code == 0, outcome.output
+
+
 def changed(service: Changed, path: str, old: str, new: str) -> Changed:
     Edit(path, old, new).make(service.folder)
     return service

@@ -12,9 +12,9 @@ import psycopg2.pool
 import psycopg_pool
 import pytest
 from harness.connections.database_name import WrongDatabaseError
-from harness.connections.redirect import NoTestDatabaseError, Redirect
+from harness.connections.redirect import Redirect
 from harness.postgres.server import Server
-from harness.transaction.refusals import IsolationError
+from harness.transaction.refusals import IsolationError, NoTestDatabaseError
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

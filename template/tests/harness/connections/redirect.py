@@ -19,7 +19,7 @@ from sqlalchemy.pool import Pool
 from ..core.source_lines import HARNESS as FOLDER
 from ..core.source_lines import place_of_call
 from ..transaction.engine_events import EngineEvents
-from ..transaction.refusals import NO_DATABASE, IsolationError, Refusals
+from ..transaction.refusals import NO_DATABASE, IsolationError, NoTestDatabaseError, Refusals
 from ..transaction.shared_connection import SharedConnection
 from ..transaction.transactions import Transactions
 from . import driver_pools
@@ -29,10 +29,6 @@ from .drivers import ADDRESS, HARNESS, REQUESTED_BY, Connect, Patches, address, 
 from .lifespan_connections import LifespanConnections
 from .session_settings import with_settings
 from .sharing import proxy_creator, sharing_error
-
-
-class NoTestDatabaseError(Exception):
-    """A connection was requested while no test database is in use."""
 
 
 class Redirect:
@@ -117,7 +113,7 @@ class Redirect:
         given = dict(options.get(REQUESTED_BY, options))
         options.clear()
         options |= {**given, REQUESTED_BY: given} if is_patched else given
-        self.shared.isolate_if_needed()
+        self._isolate_if_needed()
         own_args, own_options = address(self.database(), dialect.driver)
         args[:] = own_args
         for name in ADDRESS & options.keys():
@@ -136,7 +132,7 @@ class Redirect:
         pool = "sqlalchemy" if requested_by is not None else requesting_pool()
         if pool is None and not self._of_lifespan.is_in_task:
             self.refuse_direct(driver)
-        self.shared.isolate_if_needed()
+        self._isolate_if_needed()
         own_arguments, own_options = address(self.database(), driver)
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
@@ -175,6 +171,11 @@ class Redirect:
         """The calling place in the project, in parentheses after a space; "" if it is unknown."""
         place = place_of_call(self.root)
         return f" ({place})" if place else ""
+
+    def _isolate_if_needed(self) -> None:
+        # Migrations run in a database of their own, also within a test that has none yet.
+        if self._database is None or self.is_shared:
+            self.shared.isolate_if_needed()
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"

@@ -10,13 +10,12 @@ import psycopg
 import pytest
 
 from ..connections.process import REDIRECT
-from ..connections.redirect import NoTestDatabaseError
 from ..core.network_access import NETWORK_ACCESS
 from ..core.requests import ACTIVE_REQUESTS
 from ..core.source_lines import is_of_project, place_of_call
 from ..database.server import USED
 from ..database.statements import shortened
-from ..transaction.refusals import OWN_DATABASE
+from ..transaction.refusals import OWN_DATABASE, NoTestDatabaseError
 
 # The statement of each active connection; if it waits for a lock, the state and the last statement of the holder.
 ACTIVITY = """

@@ -74,6 +74,10 @@ STAYS_OPEN = (
 STILL_RUNS = "The test ended, and a statement is still running {} s later. Await it before the test returns."
 
 
+class NoTestDatabaseError(Exception):
+    """A connection was requested while no test database is in use."""
+
+
 class IsolationError(Exception):
     """The test requires more than one transaction on one connection."""
 
