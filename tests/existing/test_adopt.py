@@ -143,12 +143,6 @@ def test_fixtures_that_hide_the_harness_s_are_listed(before: Changed) -> None:
     assert "books" not in said
 
 
-def test_pytest_asyncio_is_named(before: Changed) -> None:
-    edit(before, PROJECT, '"asyncpg>=0.29"', '"asyncpg>=0.29",\n  "pytest_asyncio"')
-
-    assert "write @pytest.mark.anyio instead of\n@pytest.mark.asyncio" in adopt(before)
-
-
 @pytest.mark.parametrize(
     ("path", "old", "new", "said"),
     [

@@ -1,4 +1,4 @@
-"""What belongs to pytest-asyncio, and a second `anyio_backend`, are refused in a line that names the places."""
+"""Tests for pytest-asyncio run on AnyIO's loop; without it, they are refused, as is a second `anyio_backend`."""
 
 import re
 from pathlib import Path
@@ -34,6 +34,65 @@ async def status(client: AsyncClient) -> int:
 
 async def test_health(status: int) -> None:
     assert status == 200
+"""
+
+ONE_LOOP = """
+import asyncio
+import pytest
+import pytest_asyncio
+from httpx import AsyncClient
+
+LOOPS = set()
+
+@pytest_asyncio.fixture(scope="session")
+async def returned() -> int:
+    LOOPS.add(asyncio.get_running_loop())
+    return 200
+
+@pytest_asyncio.fixture
+async def status(client: AsyncClient) -> int:
+    LOOPS.add(asyncio.get_running_loop())
+    yield (await client.get("/health")).status_code
+
+@pytest.fixture(scope="session")
+def event_loop() -> asyncio.AbstractEventLoop:
+    "As suites for pytest-asyncio before 1.0 have it."
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+def test_that_is_synchronous(status: int, returned: int, unused_tcp_port: int) -> None:
+    assert status == returned
+
+@pytest.mark.asyncio
+async def test_with_a_mark(client: AsyncClient, status: int, returned: int) -> None:
+    LOOPS.add(asyncio.get_running_loop())
+    assert (await client.get("/health")).status_code == status == returned
+
+@pytest.mark.asyncio(loop_scope="class")
+class TestOfAClass:
+    async def test_with_a_mark(self, client: AsyncClient, status: int) -> None:
+        LOOPS.add(asyncio.get_running_loop())
+        assert (await client.get("/health")).status_code == status
+
+@pytest.mark.asyncio
+async def test_with_an_event_loop(client: AsyncClient, event_loop: asyncio.AbstractEventLoop) -> None:
+    assert (await client.get("/health")).status_code == 200
+
+def test_all_have_used_one_loop() -> None:
+    assert len(LOOPS) == 1
+"""
+
+LEAKING = """
+import asyncio
+import pytest
+
+@pytest.mark.asyncio
+async def test_with_a_task() -> None:
+    asyncio.create_task(asyncio.sleep(60), name="leaked")
+
+@pytest.mark.asyncio
+async def test_after_it() -> None: ...
 """
 
 HEALTH = """
@@ -105,10 +164,7 @@ def test_marks_in_many_places_are_counted(sample: Sample) -> None:
     assert re.match(r"tests/test_0.py:5, (tests/test_\d.py:5, ){3}tests/test_4.py:5 and 3 more: delete", error)
 
 
-@pytest.mark.parametrize("is_blocked", [True, False])
-def test_a_mark_and_a_fixture_where_it_is_installed(with_asyncio: Sample, is_blocked: bool) -> None:
-    if not is_blocked:
-        not_blocked(with_asyncio, 'asyncio_default_fixture_loop_scope = "function"\n')
+def test_a_mark_and_a_fixture_where_it_is_blocked(with_asyncio: Sample) -> None:
     with_asyncio.write("tests/test_a.py", MARKED)
     with_asyncio.write("tests/test_b.py", FIXTURE)
 
@@ -137,13 +193,30 @@ def test_settings_where_it_is_missing(sample: Sample) -> None:
     assert error.startswith("pyproject.toml: delete asyncio_mode")
 
 
-def test_two_plugins_that_run_all_async_tests(with_asyncio: Sample) -> None:
-    not_blocked(with_asyncio, 'asyncio_mode = "auto"\nasyncio_default_fixture_loop_scope = "session"\n')
-    with_asyncio.write("tests/test_a.py", HEALTH)
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_what_is_written_for_it_runs_on_one_loop(with_asyncio: Sample, mode: str, scope: str) -> None:
+    scopes = "".join(f'asyncio_default_{what}_loop_scope = "{scope}"\n' for what in ("fixture", "test"))
+    not_blocked(with_asyncio, f'asyncio_mode = "{mode}"\n{scopes}')
+    pyproject = (with_asyncio.folder / "pyproject.toml").read_text()
+    assert 'anyio_mode = "auto"\n' in pyproject
+    with_asyncio.write("pyproject.toml", pyproject.replace('anyio_mode = "auto"\n', ""))
+    with_asyncio.write("tests/test_a.py", ONE_LOOP)
+    with_asyncio.write("tests/test_b.py", MODULE_MARKED)
 
-    [error] = errors(with_asyncio.pytest())
+    outcome = with_asyncio.pytest("-p", "no:randomly", "-W", "error")
 
-    assert error.startswith("pyproject.toml: delete asyncio_mode, and add '-p', 'no:asyncio' to addopts")
+    assert "25 passed" in outcome.output, outcome.output
+
+
+def test_its_tests_are_guarded(with_asyncio: Sample) -> None:
+    not_blocked(with_asyncio, 'asyncio_default_fixture_loop_scope = "function"\n')
+    with_asyncio.write("tests/test_a.py", LEAKING)
+
+    outcome = with_asyncio.pytest("-p", "no:randomly")
+
+    assert "1 failed, 1 passed" in outcome.output, outcome.output
+    assert "guard leaked_task: task leaked (sleep) was still running" in outcome.output
 
 
 @pytest.mark.parametrize("options", ['params=["asyncio", "trio"], scope="session"', "", 'scope="module"'])

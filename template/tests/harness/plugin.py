@@ -18,7 +18,7 @@ from .core import deprecated, private_api, project, run, settings
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
-from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
+from .runner import async_plugin, deadline, ended_loops, garbage, interrupted, pytest_asyncio
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
@@ -83,7 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
     deprecated.warn_of_options(config)
     settings.configure(config)
     project.configure(config)
-    for part in (process, sessions, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
+    for part in (
+        process,
+        sessions,
+        pytest_asyncio,
+        async_plugin,
+        interrupted,
+        ended_loops,
+        lock_holders,
+        new_revisions,
+    ):
         part.configure(config)
     for guard in GUARDS:
         if hasattr(guard, "configure"):
@@ -96,6 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     async_plugin.refuse_pytest_asyncio(config, items)
+    pytest_asyncio.run_by_anyio(config, items)
     base.check_names(config, items)
 
 

@@ -1,7 +1,8 @@
-"""AnyIO runs async tests on one event loop; marks, fixtures and settings of pytest-asyncio are refused by line.
+"""AnyIO runs async tests on one event loop; what would have no effect, or no loop, is refused by line.
 
-They would start a second event loop, on which no connection works, or have no effect; and another fixture
-`anyio_backend` would make each test fail with a ScopeMismatch. Nothing is refused with `-p no:anyio`.
+Marks, fixtures and settings of pytest-asyncio are refused if it is not installed, or disabled by `-p no:asyncio`;
+otherwise see `pytest_asyncio`. Another fixture `anyio_backend` would make each test fail with a ScopeMismatch. Nothing
+is refused with `-p no:anyio`.
 """
 
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from ..core.anyio_backend import fixture_definitions, unsuitable_backend
 from ..core.run import end_run
+from .pytest_asyncio import is_replaced
 
 MARK = "asyncio: of pytest-asyncio, not supported: AnyIO runs async tests without a mark."
 INI = ("asyncio_mode", "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope", "asyncio_debug")
@@ -25,9 +27,6 @@ SHOWN = 5
 DELETE_MARK = "delete @pytest.mark.asyncio: AnyIO runs every `async def` test without a mark."
 DELETE_FIXTURE = "write @pytest.fixture instead of @pytest_asyncio.fixture: AnyIO runs async fixtures."
 DELETE_BACKEND = "delete the fixture anyio_backend: the harness defines it, for asyncio and with scope session."
-DELETE_MODE = (
-    "delete asyncio_mode, and add '-p', 'no:asyncio' to addopts. AnyIO runs async tests here; the two plugins conflict."
-)
 DELETE_INI = "delete {}: AnyIO runs async tests here (anyio_mode), so pytest-asyncio's settings have no effect."
 
 # Files that import pytest-asyncio, which is not installed.
@@ -77,18 +76,14 @@ def _is_run_by_anyio(config: pytest.Config) -> bool:
 
 
 def _refused(config: pytest.Config, items: list[pytest.Item]) -> Iterator[str]:
-    ini = config.inipath.name if config.inipath else "pytest's settings"
-    if config.pluginmanager.has_plugin("asyncio"):
-        if "auto" in (config.getoption("asyncio_mode"), config.getini("asyncio_mode")):
-            # This mode marks every async test.
-            yield f"{ini}: {DELETE_MODE}"
-            return
-    elif settings := [name for name in INI if config.getini(name) is not None]:
-        yield f"{ini}: {DELETE_INI.format(' and '.join(settings))}"
     line = partial(_line, config.rootpath)
-    yield from line(DELETE_MARK, _marks(items))
-    imports = [place for path in config.stash[IMPORTING] for place in _lines_with(r"\bpytest_asyncio\b", path)]
-    yield from line(DELETE_FIXTURE, [*_fixtures(items), *imports])
+    if not is_replaced(config):
+        if settings := [name for name in INI if config.getini(name) is not None]:
+            ini = config.inipath.name if config.inipath else "pytest's settings"
+            yield f"{ini}: {DELETE_INI.format(' and '.join(settings))}"
+        yield from line(DELETE_MARK, _marks(items))
+        imports = [place for path in config.stash[IMPORTING] for place in _lines_with(r"\bpytest_asyncio\b", path)]
+        yield from line(DELETE_FIXTURE, [*_fixtures(items), *imports])
     yield from line(DELETE_BACKEND, _backends(items))
 
 

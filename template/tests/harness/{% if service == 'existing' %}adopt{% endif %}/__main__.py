@@ -18,9 +18,6 @@ from .service import Service
 
 PACKAGE = __package__.rpartition(".")[0]
 PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
-ASYNCIO = """\
-pytest-asyncio is installed. The harness runs async tests by AnyIO's plugin: write @pytest.mark.anyio instead of
-@pytest.mark.asyncio, @pytest.fixture instead of @pytest_asyncio.fixture, and "-p", "no:asyncio" in addopts."""
 PLUGINS = """\
 {} has `pytest_plugins` already. Add "{}" to its list."""
 SEVERAL = """\
@@ -80,8 +77,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"usage: python -m {__package__} [--write]")
     if not (root / "pyproject.toml").is_file():
         sys.exit("Run this in the folder of pyproject.toml.")
-    names = dependencies(root)
-    if why := reason_against(names):
+    if why := reason_against(dependencies(root)):
         sys.exit(why)
     service = Service(root)
     lines, plugin = missing(root, settings(service))
@@ -102,8 +98,6 @@ def main(arguments: list[str]) -> None:
         print("Nothing is to be written.")
     if "application" in lines and len(applications := service.applications()) > 1:
         print(SEVERAL.format(", ".join(applications)) + "\n")
-    if "pytest-asyncio" in names:
-        print(f"{ASYNCIO}\n")
     if hiding := list(service.fixtures()):
         print("\n".join([HIDING, *(f"  {each}" for each in hiding), ""]))
 
