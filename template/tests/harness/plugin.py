@@ -15,10 +15,11 @@ from . import guards, options
 from .app import sessions
 from .connections import process
 from .core import deprecated, private_api, project, run, settings
+from .core.project import is_governed
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
-from .runner import async_plugin, deadline, ended_loops, garbage, interrupted, pytest_asyncio
+from .runner import async_plugin, deadline, ended_loops, garbage, governed_tests, interrupted, pytest_asyncio
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
@@ -101,17 +102,19 @@ def pytest_configure(config: pytest.Config) -> None:
         part.configure(config)
 
 
-# First: another plugin may deselect tests.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+# First: another plugin may deselect tests, or change their order.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     async_plugin.refuse_pytest_asyncio(config, items)
     pytest_asyncio.run_by_anyio(config, items)
     base.check_names(config, items)
+    yield
+    governed_tests.run_others_first(config, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with network.watching(item), garbage.collecting_after_protocol(item):
+    with governed_tests.letting_connect(item), network.watching(item), garbage.collecting_after_protocol(item):
         return (yield)
 
 
@@ -129,12 +132,17 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     for key in OF_ONE_RUN:
         if key in item.stash:
             del item.stash[key]
+    if not is_governed(item):
+        governed_tests.check_fixtures(item)
+        return (yield)
     with deadline.limiting_phase(item, "setup of "), stale_settings_cache.around_setup(item):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    if not is_governed(item):
+        return (yield)
     # Event loops are checked before the fixtures of the test end: some fixtures empty all pools.
     with deadline.limiting_phase(item, ""), base.entered_call(item), ended_loops.watching(item):
         return (yield)
@@ -142,6 +150,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    if not is_governed(item):
+        return (yield)
     with (
         garbage.collecting_after_teardown(item),
         deadline.limiting_phase(item, "teardown of "),
@@ -158,12 +168,15 @@ def pytest_fixture_setup(
     with (
         deadline.limiting_fixture(fixturedef, request.config),
         late_fixtures.refusing_writes(fixturedef, request.config),
+        governed_tests.letting_end(fixturedef, request.config),
     ):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    if not is_governed(pyfuncitem):
+        return (yield)
     # The guard is outside of the limit: it sees a timeout, and cancels the tasks of the test.
     with deadline.limiting_function(pyfuncitem), leaked_task.watching_function(pyfuncitem):
         return (yield)

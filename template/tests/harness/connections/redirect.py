@@ -39,6 +39,7 @@ class Redirect:
         engine_refusal: returns the error for an engine that cannot share the connection; None lets it connect.
         is_shared: whether engines share one connection.
         has_separate_connection: whether the lifespan opened connections during startup that are not shared.
+        is_listening: whether connections are redirected.
         root: the project's folder.
     """
 
@@ -62,12 +63,12 @@ class Redirect:
             (Pool, "checkout", self._of_lifespan.checked_out),
             *self.events.listeners(),
         ]
-        self._is_listening = False
+        self.is_listening = False
 
     def listen(self) -> None:
         """Redirect all connections from now on."""
-        if not self._is_listening:
-            self._is_listening = True
+        if not self.is_listening:
+            self.is_listening = True
             for target, name, function in self._listeners:
                 event.listen(target, name, function)
             self._patches.apply(self)
@@ -77,8 +78,8 @@ class Redirect:
 
     def stop(self) -> None:
         """Redirect no more connections."""
-        if self._is_listening:
-            self._is_listening = False
+        if self.is_listening:
+            self.is_listening = False
             self._patches.undo()
             for target, name, function in self._listeners:
                 event.remove(target, name, function)
@@ -169,8 +170,7 @@ class Redirect:
 
     def place(self) -> str:
         """The calling place in the project, in parentheses after a space; "" if it is unknown."""
-        place = place_of_call(self.root)
-        return f" ({place})" if place else ""
+        return f" ({place})" if (place := place_of_call(self.root)) else ""
 
     def _isolate_if_needed(self) -> None:
         # Migrations run in a database of their own, also within a test that has none yet.

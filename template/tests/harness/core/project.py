@@ -1,10 +1,11 @@
-"""Where the project has its own code and its migrations: the settings `source_folders` and `alembic_ini`."""
+"""Where the project has its code, its migrations and its tests: `source_folders`, `alembic_ini`, `governed_tests`."""
 
 from pathlib import Path
 
 import pytest
 
 from .settings import FILE, TABLE, Settings, settings_of
+from .source_lines import HARNESS
 
 
 def configure(config: pytest.Config) -> None:
@@ -15,6 +16,9 @@ def configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"{FILE}: {TABLE}: source_folders: no folder {folder}. Name the folders of your own code."
             )
+    for path in settings.governed_tests:
+        if not (config.rootpath / path).exists():
+            raise pytest.UsageError(f"{FILE}: {TABLE}: governed_tests: no file or folder {path}")
     if settings.alembic_ini != Settings.alembic_ini and not alembic_ini(config).is_file():
         raise pytest.UsageError(f"{FILE}: {TABLE}: alembic_ini: no file {settings.alembic_ini}")
 
@@ -36,3 +40,12 @@ def is_own_code(path: Path, config: pytest.Config) -> bool:
 def alembic_ini(config: pytest.Config) -> Path:
     """The project's alembic.ini."""
     return config.rootpath / settings_of(config).alembic_ini
+
+
+def is_governed(item: pytest.Item) -> bool:
+    """Whether the harness isolates and guards a test: every test, or the checks and what `governed_tests` names."""
+    paths = settings_of(item.config).governed_tests
+    if not paths:
+        return True
+    governed = [HARNESS, *(item.config.rootpath / path for path in paths)]
+    return any(item.path.is_relative_to(path) for path in governed)

@@ -35,6 +35,7 @@ class Settings:
         source_folders: the folders of the project's own code; by default, `src` or the package of `application`.
         base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
+        governed_tests: files and folders of the tests that the harness governs; by default, all tests.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
         disabled_guards: names of guards that are off in all tests.
         public_routes: routes that need no signed-in user, e.g. `GET /health`.
@@ -56,6 +57,7 @@ class Settings:
     source_folders: tuple[str, ...] = ()
     base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
+    governed_tests: tuple[str, ...] = ()
     postgres_version: int = 0
     disabled_guards: tuple[str, ...] = ()
     public_routes: tuple[str, ...] = ()

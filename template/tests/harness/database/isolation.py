@@ -16,6 +16,7 @@ from ..app.lifespan import LifespanError, RunningApp
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
 from ..core.anyio_backend import unsuitable_backend
+from ..core.project import is_governed
 from ..core.run import stop_run
 from ..core.source_lines import places
 from ..transaction.fresh_session import TEST_SESSION, FreshSession
@@ -38,6 +39,9 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
     Autouse, so that it precedes the other fixtures of the test. Yields a function that begins the isolation, for a test
     that requests the application in its body, by `getfixturevalue`.
     """
+    if not is_governed(request.node):
+        yield lambda: None
+        return
     redirect, has_own = request.config.stash[REDIRECT], has_own_database(request.node)
     reaches_application, is_isolated = "running_app" in request.fixturenames, False
 

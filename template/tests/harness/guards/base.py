@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..core.deprecated import warn
+from ..core.project import is_governed
 from ..core.settings import settings_of
 from ..core.source_lines import is_of_project
 
@@ -62,8 +63,8 @@ class Guard:
         return () if () in marks else tuple(what for mark in marks for what in mark)
 
     def applies_to(self, item: pytest.Item) -> bool:
-        """Whether it is on, and the test's marks do not allow everything."""
-        return self.is_on(item.config) and self.allowed(item) != ()
+        """Whether it is on, the test is governed, and its marks do not allow everything."""
+        return is_governed(item) and self.is_on(item.config) and self.allowed(item) != ()
 
     def fires(self, item: pytest.Item, what: str, allow: str = "") -> None:
         """Fail the test at the end of the current phase, unless the guard is off or the test's marks allow it.
@@ -150,7 +151,10 @@ def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
         )
 
 
-def _enabled(config: pytest.Config) -> list[Guard]:
+def _enabled(item: pytest.Item) -> list[Guard]:
+    config = item.config
+    if not is_governed(item):
+        return []
     # Needed twice for each test.
     if ENABLED not in config.stash:
         config.stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(config)]
@@ -169,13 +173,13 @@ def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _guarded(request: pytest.FixtureRequest) -> Iterator[None]:
     """Surrounds all function-scoped fixtures of a test: it is autouse and requests no other, so it is set up first."""
-    with _entered(request.node, [guard.fixtures for guard in _enabled(request.config)]):
+    with _entered(request.node, [guard.fixtures for guard in _enabled(request.node)]):
         yield
 
 
 def entered_call(item: pytest.Item) -> AbstractContextManager[None]:
     """Surrounds the test function."""
-    return _entered(item, [guard.call for guard in _enabled(item.config)])
+    return _entered(item, [guard.call for guard in _enabled(item)])
 
 
 def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -74,7 +74,8 @@ class Deadline:
     def widen(self, by: int) -> None:
         """Restart the timer: with more time at the start (1) of a fixture with a wider scope, until its end (-1)."""
         self._wider += by
-        self._set(WIDER if self._wider else self._factor)
+        if self._item is not None:
+            self._set(WIDER if self._wider else self._factor)
 
     def limiting(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap an async test or fixture so that it fails at the time limit; return a synchronous function unchanged."""

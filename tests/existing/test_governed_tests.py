@@ -1,0 +1,126 @@
+"""`governed_tests`: a suite that has a database of its own moves over step by step."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.mistakes.catalogue import Edit
+from tests.mistakes.project import Changed, Outcome
+
+pytestmark = pytest.mark.xdist_group("existing")
+
+OLD = """
+import os
+
+import pytest
+from app.main import app
+from app.models import Base, Book
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="session")
+async def engine(anyio_backend):
+    engine = create_async_engine(os.environ["OLD_DATABASE_URL"])
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield engine
+    async with AsyncSession(engine) as session:
+        session.add(Book(title=f"{__name__}: end of the run"))
+        await session.commit()
+    await engine.dispose()
+
+
+@pytest.fixture(scope="module")
+async def module_row(engine):
+    yield
+    async with AsyncSession(engine) as session:
+        session.add(Book(title=f"{__name__}: end of the module"))
+        await session.commit()
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_that_commits(engine, module_row, number):
+    async with AsyncSession(engine) as session:
+        session.add(Book(title=f"{__name__}: {number}"))
+        await session.commit()
+        assert (await session.scalar(select(func.current_database()))) == "postgres"
+"""
+
+NEW = """
+import pytest
+from app.models import Book
+from sqlalchemy import func, select
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_of_the_harness(client, db_session):
+    assert (await client.post("/books", json={"title": "new"})).status_code == 201
+    assert await db_session.scalar(select(func.count()).select_from(Book)) == 1
+    assert (await db_session.scalar(select(func.current_database()))).startswith("savepoint_")
+"""
+
+
+@pytest.fixture
+def moving(service: Changed, url: str) -> Changed:
+    """The service with tests that are governed, and older tests that have a database of their own."""
+    Edit("pyproject.toml", "base_url", 'governed_tests = ["tests/test_new.py"]\nbase_url').make(service.folder)
+    (service.folder / "tests" / "test_books.py").unlink()
+    (service.folder / "tests" / "test_a_old.py").write_text(OLD)
+    (service.folder / "tests" / "test_new.py").write_text(NEW)
+    (service.folder / "tests" / "test_z_old.py").write_text(OLD)
+    return service
+
+
+@pytest.fixture
+def old_url(url: str) -> str:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS books")
+    return url
+
+
+def run(service: Changed, old_url: str, *arguments: str) -> Outcome:
+    return service.pytest(*arguments, OLD_DATABASE_URL=old_url.replace("postgresql://", "postgresql+asyncpg://"))
+
+
+def titles(old_url: str) -> list[str]:
+    with psycopg.connect(old_url) as connection:
+        return [title for (title,) in connection.execute("SELECT title FROM books ORDER BY title").fetchall()]
+
+
+@pytest.mark.parametrize("order", [("-p", "no:randomly"), ("-p", "randomly")])
+def test_older_tests_keep_their_database(moving: Changed, old_url: str, order: tuple[str, str]) -> None:
+    outcome = run(moving, old_url, *order)
+
+    assert outcome.code == 0, outcome.output
+    assert len([node for node in outcome.passed if "_old.py" in node]) == 6
+    assert titles(old_url) == [
+        f"tests.test_{name}_old: {what}"
+        for name in ("a", "z")
+        for what in ("0", "1", "2", "end of the module", "end of the run")
+    ]
+
+
+def test_an_older_test_that_uses_the_harness(moving: Changed, old_url: str) -> None:
+    (moving.folder / "tests" / "test_mixed.py").write_text(NEW)
+
+    outcome = run(moving, old_url)
+
+    [said] = outcome.failed.values()
+    assert said.startswith(
+        "tests/test_mixed.py::test_of_the_harness is not in governed_tests ([tool.savepoint] of pyproject.toml), and "
+        "uses "
+    )
+
+
+def test_a_path_that_does_not_exist(service: Changed, tmp_path: Path) -> None:
+    Edit("pyproject.toml", "base_url", 'governed_tests = ["tests/api"]\nbase_url').make(service.folder)
+
+    outcome = service.pytest()
+
+    assert "pyproject.toml: [tool.savepoint]: governed_tests: no file or folder tests/api" in outcome.output
