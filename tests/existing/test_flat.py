@@ -1,5 +1,8 @@
 """A service that nothing was rendered of but the harness: `[tool.savepoint]` says where everything is."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.mistakes.catalogue import Edit
@@ -49,6 +52,62 @@ def test_a_check_of_migrations_alone(service: Changed, check: str) -> None:
 def changed(service: Changed, path: str, old: str, new: str) -> Changed:
     Edit(path, old, new).make(service.folder)
     return service
+
+
+SQLITE_ENV = """
+from alembic import context
+from app.models import Base
+from sqlalchemy import create_engine
+
+engine = create_engine("sqlite:///library.db")
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+@pytest.mark.parametrize("arguments", [[CHECKS], []], ids=["the checks", "the suite"])
+def test_migrations_that_would_run_on_sqlite(service: Changed, arguments: list[str]) -> None:
+    """The checks downgrade to an empty database: they must not reach the developer's file."""
+    (service.folder / "alembic" / "env.py").write_text(SQLITE_ENV)
+    file = service.folder / "library.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE books (title TEXT)")
+    before = file.read_bytes()
+
+    outcome = service.pytest(*arguments)
+
+    assert outcome.code != 0
+    assert "NotPostgreSQLError: env.py connects to sqlite, not to PostgreSQL. Set the URL" in outcome.output
+    assert file.read_bytes() == before
+
+
+LIFESPAN = """from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def started(app):
+    app.state.library = {}
+    yield
+"""
+
+
+@pytest.mark.parametrize("made", ["library = {}\n", LIFESPAN], ids=["when it is imported", "in the lifespan"])
+def test_an_application_on_sqlite(service: Changed, made: str) -> None:
+    changed(service, "app/db.py", "engine = create_async_engine(DATABASE_URL)\n", "")
+    changed(service, "app/db.py", "async_sessionmaker(engine, ", "async_sessionmaker(")
+    changed(
+        service, "app/main.py", "app = FastAPI(", made.format('create_engine("sqlite:///a.db")') + "\napp = FastAPI("
+    )
+    changed(service, "app/main.py", "import select\n", "import create_engine, select\n")
+    if "started" in made:
+        changed(service, "app/main.py", 'FastAPI(title="Library")', 'FastAPI(title="Library", lifespan=started)')
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert outcome.code != 0
+    assert "The application connects to sqlite, not to PostgreSQL: tests would write to its database." in outcome.output
+    assert "Traceback" not in outcome.output
 
 
 def test_blocking_code_in_a_source_folder(service: Changed) -> None:

@@ -58,6 +58,15 @@ class Engines:
                     return engine
         return next((engine for engine in self._connected if self._is_candidate(engine)), None)
 
+    def only_others(self) -> set[str]:
+        """The names of other database systems, if there are engines and none is for PostgreSQL."""
+        names = {
+            engine.dialect.name
+            for made in self._created
+            if (engine := made.engine()) is not None and engine.dialect not in self._of_harness
+        }
+        return set() if "postgresql" in names else names
+
     def replace_pools(self) -> list[tuple[Pool, bool]]:
         """Give each engine a new pool.
 

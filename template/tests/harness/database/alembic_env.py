@@ -1,7 +1,8 @@
 """Runs an env.py of any shape: with a connection that it is passed, or with an engine of its own.
 
 The harness records what each revision does (`on_version_apply`), whatever env.py passes to `context.configure`. Logging
-keeps its configuration: `fileConfig`, as `alembic init` writes it, disables the loggers that exist.
+keeps its configuration: `fileConfig`, as `alembic init` writes it, disables the loggers that exist. An engine for
+another database system is refused before it connects: it cannot be redirected, and a downgrade would drop tables.
 """
 
 import logging.config
@@ -13,13 +14,23 @@ from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import Dialect
 
 # Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
 OnVersionApply = Callable[..., None]
 
+NOT_POSTGRESQL = (
+    "env.py connects to {}, not to PostgreSQL. Set the URL that it reads to a PostgreSQL URL, e.g. in conftest.py: "
+    'os.environ["DATABASE_URL"] = "postgresql+asyncpg://". Tests never connect to its address.'
+)
 TAKES_CONNECTION = re.compile(r"""attributes(?:\.get\(|\[)\s*["']connection["']""")
 # Paths that Alembic reads relative to the working directory.
 PATHS = ("script_location", "prepend_sys_path")
+
+
+class NotPostgreSQLError(Exception):
+    """env.py connects to another database system."""
 
 
 def alembic_config(ini: Path, **options: Any) -> Config:
@@ -43,15 +54,26 @@ def watching(watch: OnVersionApply | None) -> Iterator[None]:
     """Call `watch` after each revision that runs in the block, besides what env.py calls; leave logging as it is."""
     configure, file_config = EnvironmentContext.configure, logging.config.fileConfig
 
-    def configure_watched(self: EnvironmentContext, *arguments: Any, **options: Any) -> None:
+    def check(dialect: Dialect, *arguments: Any) -> None:
+        if dialect.name != "postgresql":
+            raise NotPostgreSQLError(NOT_POSTGRESQL.format(dialect.name))
+
+    def configure_watched(
+        self: EnvironmentContext, connection: Connection | None = None, *arguments: Any, **options: Any
+    ) -> None:
+        if connection is not None:
+            # An engine with `creator=`, or one that has connected before.
+            check(connection.dialect)
         own = options.get("on_version_apply") or ()
         options["on_version_apply"] = [*([own] if callable(own) else own), *([watch] if watch else [])]
-        configure(self, *arguments, **options)
+        configure(self, connection, *arguments, **options)
 
     EnvironmentContext.configure = configure_watched  # type: ignore[method-assign]
     logging.config.fileConfig = lambda *arguments, **options: None
+    event.listen(Engine, "do_connect", check)
     try:
         yield
     finally:
+        event.remove(Engine, "do_connect", check)
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
         logging.config.fileConfig = file_config

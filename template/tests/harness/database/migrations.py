@@ -106,11 +106,11 @@ class Migrations:
             with as_migration_error(self.ini.parent), watching(watch):
                 do(config)
 
-        if takes_connection(self.folder / "env.py"):
-            self._in_thread(lambda: asyncio.run(self._connected(database, run)))
-        else:
-            # With an engine of its own, which is redirected.
-            with self._redirect.to(self._url(database)):
+        # An engine of env.py's own is redirected.
+        with self._redirect.to(self._url(database)):
+            if takes_connection(self.folder / "env.py"):
+                self._in_thread(lambda: asyncio.run(self._connected(database, run)))
+            else:
                 self._in_thread(run)
 
     def _url(self, database: str) -> URL:

@@ -15,6 +15,12 @@ from .databases import WorkerDatabase
 from .seed_data import copy_lifespan_rows
 from .template import DATABASES
 
+NOT_POSTGRESQL = (
+    "The application connects to {}, not to PostgreSQL: tests would write to its database. Set the URL that it reads "
+    'to a PostgreSQL URL before the application is imported, e.g. in conftest.py: os.environ["DATABASE_URL"] = '
+    '"postgresql+asyncpg://". Tests never connect to its address.'
+)
+
 
 @pytest.fixture(scope="session")
 async def running_app(
@@ -37,6 +43,8 @@ async def running_app(
         raise
     if wrong:
         stop_run(config, f"The startup of the lifespan of the application '{_application.title}': {wrong}")
+    if others := redirect.engines.only_others():
+        stop_run(config, NOT_POSTGRESQL.format(" and ".join(sorted(others))))
     await copy_lifespan_rows(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
     # Rows that the shutdown writes are rolled back, as in a test.
