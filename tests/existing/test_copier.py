@@ -17,6 +17,8 @@ from tests.rendering import ROOT, Render, files, git
 from tests.upgrades.history import History
 from tests.upgrades.lived_in import Owned
 
+ANSWERS = ".copier-answers.savepoint.yml"
+
 pytestmark = pytest.mark.xdist_group("existing")
 
 
@@ -38,8 +40,18 @@ def test_nothing_of_the_service_is_changed(owned: Owned, add: Add, render: Rende
 
     harness = {path for path in files(render(payments=False)) if path.startswith("tests/harness/")}
     added = {path for path in owned.changed() if not path.startswith("tests/harness/adopt/")}
-    assert added == {".copier-answers.yml", "tests/harness-requirements.txt", *harness}
+    assert added == {ANSWERS, "tests/harness-requirements.txt", *harness}
     assert {path: owned.contents()[path] for path in before} == before
+
+
+def test_the_answers_of_another_template_are_kept(owned: Owned, add: Add) -> None:
+    owned.write(".copier-answers.yml", "_src_path: gh:somebody/else\nservice: api\npostgres_version: sixteen\n")
+    owned.commit("Another template")
+
+    add(owned.folder)
+
+    assert owned.read(".copier-answers.yml").startswith("_src_path: gh:somebody/else\n")
+    assert "postgres_version: 18\n" in owned.read(ANSWERS)
 
 
 def test_the_folder_of_the_tests(owned: Owned, add: Add) -> None:
@@ -69,10 +81,10 @@ def test_an_update_keeps_an_edit_and_brings_the_rest(owned: Owned, history: Hist
     owned.edit("app/tests/harness/app/client.py", lambda text: text + "# the owner's line\n")
     owned.commit("The harness")
 
-    owned.update("v99.0.0")
+    owned.update("v99.0.0", answers_file=ANSWERS)
 
-    assert owned.changed() == [".copier-answers.yml", "app/tests/harness/new.py"]
-    answers = owned.read(".copier-answers.yml")
+    assert owned.changed() == [ANSWERS, "app/tests/harness/new.py"]
+    answers = owned.read(ANSWERS)
     assert "service: existing\ntests_folder: app/tests\n" in answers
 
 

@@ -41,6 +41,52 @@ def test_a_run_of_the_checks_alone(service: Changed) -> None:
     assert outcome.code == 0, outcome.output
 
 
+def test_an_async_fixture_of_every_test(service: Changed) -> None:
+    """AnyIO's plugin sets up such a fixture for asynchronous tests only; many checks are synchronous."""
+    fixture = "import pytest\n\n@pytest.fixture(scope='session', autouse=True)\nasync def started():\n    yield\n"
+    conftest = service.folder / "conftest.py"
+    conftest.write_text(fixture + conftest.read_text())
+
+    outcome = service.pytest(CHECKS)
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_the_harness_is_not_loaded(service: Changed) -> None:
+    (service.folder / "conftest.py").unlink()
+
+    outcome = service.pytest(CHECKS)
+
+    assert outcome.output.strip().splitlines()[-1] == (
+        "ERROR: The harness is not loaded. Write into conftest.py beside pyproject.toml: pytest_plugins = "
+        '["tests.harness"]'
+    )
+
+
+def test_a_schema_that_migrations_need(service: Changed) -> None:
+    changed(service, "pyproject.toml", 'sql_before_migrations = ["CREATE SCHEMA audit"]\n', "")
+
+    outcome = service.pytest()
+
+    assert 'add to [tool.savepoint]: sql_before_migrations = ["CREATE SCHEMA audit"]' in outcome.output
+
+
+def test_env_py_that_leaves_its_engine_open(service: Changed) -> None:
+    """The first test that connects, in the middle of the test."""
+    changed(service, "alembic/env.py", "    await engine.dispose()\n", "")
+    changed(service, "alembic/env.py", ", poolclass=pool.NullPool", "")
+    (service.folder / "tests" / "test_books.py").write_text(
+        "import pytest\nfrom app.db import Session\nfrom app.models import Book\n\n\n"
+        "@pytest.mark.anyio\nasync def test_a_session():\n"
+        "    async with Session() as session:\n"
+        "        session.add(Book(title='Emma'))\n        await session.commit()\n"
+    )
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert outcome.code == 0, outcome.output
+
+
 @pytest.mark.parametrize("check", ["test_up_down_consistency", "test_models_match_migrations"])
 def test_a_check_of_migrations_alone(service: Changed, check: str) -> None:
     """env.py connects in a test that has no database of its own yet."""

@@ -53,10 +53,11 @@ class Owned:
     def git(self, *arguments: str) -> str:
         return git(self.folder, *arguments)
 
-    def update(self, version: str, *, trust: bool = False, **answers: object) -> None:
+    def update(self, version: str, *, trust: bool = False, answers_file: str | None = None, **answers: object) -> None:
         """`copier update`, to a version; what it refuses is an exception of Copier's."""
         copier.run_update(
             self.folder,
+            answers_file=answers_file,
             vcs_ref=version,
             data=answers,
             defaults=True,

@@ -46,7 +46,7 @@ class Redirect:
     def __init__(self) -> None:
         self.direct_refusal: str | None = None
         self.engine_refusal: Callable[[str], Exception | None] = IsolationError
-        self.is_shared = self.has_separate_connection = False
+        self.is_shared = self.has_separate_connection = self.is_listening = False
         self.root = FOLDER.parents[1]
         self.refusals = Refusals()
         self.shared = SharedConnection(Transactions(refusals=self.refusals))
@@ -63,7 +63,6 @@ class Redirect:
             (Pool, "checkout", self._of_lifespan.checked_out),
             *self.events.listeners(),
         ]
-        self.is_listening = False
 
     def listen(self) -> None:
         """Redirect all connections from now on."""

@@ -9,9 +9,12 @@ import logging.config
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection, Engine, event
@@ -20,6 +23,8 @@ from sqlalchemy.engine import Dialect
 # Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
 OnVersionApply = Callable[..., None]
 
+# True in env.py and in the migrations that it runs.
+IN_MIGRATION: ContextVar[bool] = ContextVar("savepoint_in_migration", default=False)
 NOT_POSTGRESQL = (
     "env.py connects to {}, not to PostgreSQL. Set the URL that it reads to a PostgreSQL URL, e.g. in conftest.py: "
     'os.environ["DATABASE_URL"] = "postgresql+asyncpg://". Tests never connect to its address.'
@@ -31,6 +36,17 @@ PATHS = ("script_location", "prepend_sys_path")
 
 class NotPostgreSQLError(Exception):
     """env.py connects to another database system."""
+
+
+def configure(config: pytest.Config) -> None:
+    # For the whole run: SQLAlchemy may be calling listeners of this event when migrations begin.
+    event.listen(Engine, "do_connect", _check)
+    config.add_cleanup(partial(event.remove, Engine, "do_connect", _check))
+
+
+def _check(dialect: Dialect, *arguments: Any) -> None:
+    if IN_MIGRATION.get() and dialect.name != "postgresql":
+        raise NotPostgreSQLError(NOT_POSTGRESQL.format(dialect.name))
 
 
 def alembic_config(ini: Path, **options: Any) -> Config:
@@ -54,26 +70,22 @@ def watching(watch: OnVersionApply | None) -> Iterator[None]:
     """Call `watch` after each revision that runs in the block, besides what env.py calls; leave logging as it is."""
     configure, file_config = EnvironmentContext.configure, logging.config.fileConfig
 
-    def check(dialect: Dialect, *arguments: Any) -> None:
-        if dialect.name != "postgresql":
-            raise NotPostgreSQLError(NOT_POSTGRESQL.format(dialect.name))
-
     def configure_watched(
         self: EnvironmentContext, connection: Connection | None = None, *arguments: Any, **options: Any
     ) -> None:
         if connection is not None:
             # An engine with `creator=`, or one that has connected before.
-            check(connection.dialect)
+            _check(connection.dialect)
         own = options.get("on_version_apply") or ()
         options["on_version_apply"] = [*([own] if callable(own) else own), *([watch] if watch else [])]
         configure(self, connection, *arguments, **options)
 
     EnvironmentContext.configure = configure_watched  # type: ignore[method-assign]
     logging.config.fileConfig = lambda *arguments, **options: None
-    event.listen(Engine, "do_connect", check)
+    before = IN_MIGRATION.set(True)
     try:
         yield
     finally:
-        event.remove(Engine, "do_connect", check)
+        IN_MIGRATION.reset(before)
         EnvironmentContext.configure = configure  # type: ignore[method-assign]
         logging.config.fileConfig = file_config

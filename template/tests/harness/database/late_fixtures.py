@@ -15,6 +15,7 @@ from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
 from ..transaction.logical_connection import IN_LIFESPAN
 from ..transaction.statement_kind import Kind, kind_of
+from .alembic_env import IN_MIGRATION
 
 LATE = (
     "The fixture `{}` with scope {} was set up during a test, and wrote to the database. Its rows would be gone after "
@@ -37,7 +38,7 @@ def _refusing(redirect: Redirect, message: str) -> Iterator[None]:
     def refuse(connection: Connection, cursor: object, sql: str, *more: object) -> None:
         dialect = connection.dialect
         is_of_harness = dialect.name != "postgresql" or redirect.engines.is_of_harness(dialect)
-        if not (is_of_harness or IN_LIFESPAN.get()) and kind_of(sql) in (Kind.WRITE, Kind.DDL):
+        if not (is_of_harness or IN_LIFESPAN.get() or IN_MIGRATION.get()) and kind_of(sql) in (Kind.WRITE, Kind.DDL):
             redirect.shared.transactions.refuse(message)
 
     # First, before the statement is recorded.

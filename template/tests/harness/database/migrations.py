@@ -6,6 +6,7 @@ With psycopg, statements would pass that asyncpg rejects in production, such as 
 
 import asyncio
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -31,6 +32,10 @@ from ..core.source_lines import places
 from ..postgres.server import Server
 from ..transaction.raw_connection import installed_driver
 from .alembic_env import OnVersionApply, alembic_config, takes_connection, watching
+
+# What production may have before the first migration.
+MISSING = re.compile(r'schema "(.+?)" does not exist')
+SQL_BEFORE = '\nIf migrations need it, add to [tool.savepoint]: sql_before_migrations = ["CREATE SCHEMA {}"]'
 
 
 class MigrationError(Exception):
@@ -171,7 +176,9 @@ def _place_and_cause(error: Exception, root: Path) -> str:
         return f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}"
     # The driver's message: SQLAlchemy's adds the statement and a link.
     cause: Any = getattr(error, "orig", None) or error
-    return ": ".join([*places(error, root)[-1:], f"{type(error).__name__}: {str(cause).strip()}"])
+    message = ": ".join([*places(error, root)[-1:], f"{type(error).__name__}: {str(cause).strip()}"])
+    missing = MISSING.search(str(cause))
+    return message if missing is None else message + SQL_BEFORE.format(missing[1])
 
 
 @pytest.fixture(scope="session")

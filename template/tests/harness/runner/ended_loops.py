@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from ..core.source_lines import place_of_call
+from ..database.alembic_env import IN_MIGRATION
 from ..guards.base import FIRED
 
 
@@ -37,7 +38,8 @@ ORIGINS: WeakKeyDictionary[ConnectionPoolEntry, Origin] = WeakKeyDictionary()
 def configure(config: pytest.Config) -> None:
     def connected(connection: object, entry: ConnectionPoolEntry) -> None:
         # Other drivers' connections do not belong to a loop: aiosqlite has a thread, psycopg keeps no loop.
-        if type(connection).__module__ == asyncpg.__name__:
+        # env.py may leave its engine open: it runs once in production, and its process ends.
+        if type(connection).__module__ == asyncpg.__name__ and not IN_MIGRATION.get():
             ORIGINS[entry] = Origin(asyncio.get_running_loop(), place_of_call(config.rootpath))
 
     event.listen(Pool, "connect", connected)

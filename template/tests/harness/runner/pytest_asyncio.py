@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from ..core.anyio_backend import fixture_definitions
+from ..core.source_lines import HARNESS
 
 IS_REPLACED = pytest.StashKey[bool]()
 
@@ -38,12 +39,12 @@ def is_replaced(config: pytest.Config) -> bool:
 
 
 def run_by_anyio(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let AnyIO's plugin set up the async fixtures of these tests, also those of synchronous tests."""
-    if is_replaced(config):
-        for item in items:
-            if isinstance(item, pytest.Function) and _is_async(item):
-                others = [name for name in item.fixturenames if name not in FIRST]
-                item.fixturenames[:] = [*FIRST, *others]
+    """Let AnyIO's plugin set up async fixtures of synchronous tests too: of these, and of the harness's checks."""
+    for item in items:
+        is_run = is_replaced(config) or item.path.is_relative_to(HARNESS)
+        if is_run and isinstance(item, pytest.Function) and _is_async(item):
+            others = [name for name in item.fixturenames if name not in FIRST]
+            item.fixturenames[:] = [*FIRST, *others]
 
 
 def _is_async(item: pytest.Function) -> bool:

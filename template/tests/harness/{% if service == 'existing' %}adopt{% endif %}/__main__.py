@@ -9,6 +9,7 @@ What is written already is kept.
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,30 +23,58 @@ PLUGINS = """\
 {} has `pytest_plugins` already. Add "{}" to its list."""
 SEVERAL = """\
 Several applications were found: {}. The first was taken. To test another, change `application`."""
+OF_DATABASES = """\
+These fixtures create a database or its tables. Delete them: the harness creates the database from the migrations, and
+connects the application's own engine to it."""
 HIDING = """\
-These fixtures have the name of one of the harness's. They hide it from your tests, and the harness does not need it.
-Where one creates an engine or a database, delete it: the application's own engine is redirected."""
+These fixtures have the name of one of the harness's. Your tests use yours; the harness does not need its own."""
+BACKENDS = """\
+Delete these fixtures. The harness has the fixture anyio_backend, with one event loop of asyncio for the whole run."""
+TRUSTED_HOSTS = """\
+The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] to an address that it accepts:
+base_url = "http://localhost"."""
+HIDDEN = """\
+Python imports these folders as `{0}`, and cannot find them beside {0}/. Add an __init__.py to the folder above each."""
+NO_APPLICATION = """\
+No application was found: no function returns a FastAPI, and no module has one. Write it into pyproject.toml, and run
+this again:
+
+[tool.savepoint]
+application = "app.main:app"    # or a function: "app.main:create_app()"
+"""
+NO_METADATA = """\
+No metadata was found: no env.py has target_metadata. Write it into pyproject.toml, and run this again:
+
+[tool.savepoint]
+models_metadata = "app.models:Base.metadata"
+"""
 
 
-def settings(service: Service) -> dict[str, Any]:
-    """The settings by what was found; ends with a message if the application or the metadata was not found."""
+def settings(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not written yet; ends with a message if the application or the metadata is not found."""
     answers = "".join(path.read_text(encoding="utf-8") for path in service.root.glob(".copier-answers*.yml"))
     version = re.search(r"^postgres_version: (\d+)$", answers, re.M)
     found: dict[str, Any] = {"postgres_version": int(version[1]) if version else 18}
-    applications = service.applications() or sys.exit("No application was found: no file calls FastAPI().")
-    found["application"] = applications[0]
-    found["models_metadata"] = service.metadata() or sys.exit("No metadata was found: no env.py has target_metadata.")
+    if "application" not in written:
+        found["application"] = next(iter(service.applications()), None) or sys.exit(NO_APPLICATION)
+    if "models_metadata" not in written:
+        found["models_metadata"] = service.metadata() or sys.exit(NO_METADATA)
     if (ini := service.alembic_ini()) not in (None, "alembic.ini"):
         found["alembic_ini"] = ini
-    return found
+    return {key: value for key, value in found.items() if key not in written}
 
 
-def missing(root: Path, found: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Settings that are not in pyproject.toml, and whether no conftest.py loads the harness."""
-    table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("savepoint", {})
+def written_settings(root: Path) -> dict[str, Any]:
+    """`[tool.savepoint]` of pyproject.toml."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    table: dict[str, Any] = project.get("tool", {}).get("savepoint", {})
+    return table
+
+
+def needs_plugin(root: Path) -> bool:
+    """Whether no conftest.py loads the harness."""
     conftests = [path.read_text(encoding="utf-8") for path in root.rglob("conftest.py") if ".venv" not in path.parts]
-    lines = {key: value for key, value in found.items() if key not in table}
-    return lines, not any(PACKAGE in text for text in conftests)
+    return not any(PACKAGE in text for text in conftests)
 
 
 def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
@@ -57,8 +86,12 @@ def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
     path = root / "pyproject.toml"
     project = tomlkit.parse(path.read_text(encoding="utf-8"))
     tool = project.setdefault("tool", tomlkit.table(is_super_table=True))
+    is_new = "savepoint" not in tool
     tool.setdefault("savepoint", tomlkit.table()).update(lines)
-    path.write_text(tomlkit.dumps(project), encoding="utf-8")
+    if is_new:
+        # Before the next table.
+        tool["savepoint"].add(tomlkit.nl())
+    path.write_text(tomlkit.dumps(project).rstrip("\n") + "\n", encoding="utf-8")
     if plugin:
         conftest = root / "conftest.py"
         text = conftest.read_text(encoding="utf-8") if conftest.exists() else ""
@@ -80,7 +113,8 @@ def main(arguments: list[str]) -> None:
     if why := reason_against(dependencies(root)):
         sys.exit(why)
     service = Service(root)
-    lines, plugin = missing(root, settings(service))
+    written = written_settings(root)
+    lines, plugin = settings(service, written), needs_plugin(root)
     # A second assignment would take the place of the first.
     has_plugins = plugin and service.assigns(root / "conftest.py", "pytest_plugins")
     plugin = plugin and not has_plugins
@@ -98,8 +132,16 @@ def main(arguments: list[str]) -> None:
         print("Nothing is to be written.")
     if "application" in lines and len(applications := service.applications()) > 1:
         print(SEVERAL.format(", ".join(applications)) + "\n")
-    if hiding := list(service.fixtures()):
-        print("\n".join([HIDING, *(f"  {each}" for each in hiding), ""]))
+    if service.has_trusted_hosts() and "base_url" not in written:
+        print(TRUSTED_HOSTS + "\n")
+    for heading, found in (
+        (OF_DATABASES, service.fixtures_of_databases()),
+        (BACKENDS, service.backends()),
+        (HIDING, service.fixtures()),
+        (HIDDEN.format(Path(__file__).parents[2].name), service.hidden_packages()),
+    ):
+        if places := list(found):
+            print("\n".join([heading, *(f"  {place}" for place in places), ""]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Finds the parts of a service in its files. None of them is imported."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 HARNESS = Path(__file__).resolve().parents[1]
 
 NOT_OWN = ("venv", "node_modules")
+BACKEND = "anyio_backend"
+# What creates or drops a database or its tables.
+DATABASE = re.compile(
+    r"\b(create|drop)_(all|database)\b|\b(CREATE|DROP) DATABASE\b|PostgresContainer|command\.(up|down)grade"
+)
+
 Module = tuple[Path, ast.Module]
+Fixture = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Service:
@@ -41,19 +49,20 @@ class Service:
 
     def applications(self) -> list[str]:
         """As `app.main:app`, or `app.main:create_app()`; the likeliest first."""
+        modules = [(path, tree) for path, tree in self.modules if not _is_of_tests(path)]
+        functions = {path: [node for node in tree.body if isinstance(node, ast.FunctionDef)] for path, tree in modules}
+        factories = {node.name for found in functions.values() for node in found if _is_factory(node)}
         found = []
-        for path, tree in self.modules:
-            if HARNESS.parent in path.parents or path.name.startswith("test_") or path.name == "conftest.py":
-                continue
+        for path, tree in modules:
             name = self.name(path)
             likely = name.rpartition(".")[2] not in ("main", "app", "asgi"), name.count(".")
             for node in tree.body:
-                if isinstance(node, ast.Assign | ast.AnnAssign) and _calls(node.value, "FastAPI"):
+                if isinstance(node, ast.Assign | ast.AnnAssign) and _is_application(node, factories):
                     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                     found.append((0, *likely, f"{name}:{ast.unparse(target)}"))
-                elif isinstance(node, ast.FunctionDef) and _is_factory(node):
-                    found.append((1, *likely, f"{name}:{node.name}()"))
-        return [application for *_, application in sorted(found)]
+            found += [(1, *likely, f"{name}:{each.name}()") for each in functions[path] if _is_factory(each)]
+        # A factory's application is mostly that of a module.
+        return [application for rank, *_, application in sorted(found) if rank == min(found)[0]]
 
     def assigns(self, module: Path, name: str) -> bool:
         """Whether a file assigns a name."""
@@ -92,11 +101,38 @@ class Service:
 
     def fixtures(self) -> Iterator[str]:
         """The service's fixtures that have the name of one of the harness's: `conftest.py:8: client`."""
-        public = {name for path in HARNESS.rglob("*.py") for name, _ in _fixtures(ast.parse(path.read_bytes()))}
-        for path, tree in self.modules:
-            for name, line in _fixtures(tree):
-                if name in public:
-                    yield f"{path.relative_to(self.root)}:{line}: {name}"
+        public = {node.name for path in HARNESS.rglob("*.py") for node in _fixtures(ast.parse(path.read_bytes()))}
+        for path, node in self._own_fixtures():
+            if node.name in public and node.name != BACKEND and not DATABASE.search(ast.unparse(node)):
+                yield self._place(path, node)
+
+    def fixtures_of_databases(self) -> Iterator[str]:
+        """The service's fixtures that create a database or its tables."""
+        return (self._place(path, node) for path, node in self._own_fixtures() if DATABASE.search(ast.unparse(node)))
+
+    def backends(self) -> Iterator[str]:
+        """The service's fixtures `anyio_backend`."""
+        return (self._place(path, node) for path, node in self._own_fixtures() if node.name == BACKEND)
+
+    def has_trusted_hosts(self) -> bool:
+        """Whether the application refuses requests to other hosts."""
+        names = (node for _, tree in self.modules for node in ast.walk(tree) if isinstance(node, ast.Name))
+        return any(node.id == "TrustedHostMiddleware" for node in names)
+
+    def hidden_packages(self) -> Iterator[str]:
+        """Folders that Python imports by the name of the folder of the tests, since their parent is no package."""
+        tests = HARNESS.parent
+        for path, _ in self.modules:
+            folder = path.parent
+            is_package = path.name == "__init__.py" and (folder.parent / "__init__.py").exists()
+            if path.name == "__init__.py" and not is_package and folder.name == tests.name and folder != tests:
+                yield folder.relative_to(self.root).as_posix()
+
+    def _own_fixtures(self) -> Iterator[tuple[Path, Fixture]]:
+        return ((path, node) for path, tree in self.modules for node in _fixtures(tree))
+
+    def _place(self, path: Path, node: Fixture) -> str:
+        return f"{path.relative_to(self.root)}:{node.lineno}: {node.name}"
 
 
 def _calls(node: ast.AST | None, name: str) -> bool:
@@ -104,19 +140,41 @@ def _calls(node: ast.AST | None, name: str) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name
 
 
+def _calls_or_names(tree: ast.Module, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).endswith(name) for node in ast.walk(tree)
+    )
+
+
+def _is_of_tests(path: Path) -> bool:
+    return HARNESS.parent in path.parents or path.name.startswith("test_") or path.name == "conftest.py"
+
+
+def _is_application(node: ast.Assign | ast.AnnAssign, factories: set[str]) -> bool:
+    """`app = FastAPI()`, `app: FastAPI = …`, or `app = create_app()`."""
+    annotation = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else ""
+    return _is_fastapi(annotation) or any(_calls(node.value, name) for name in ("FastAPI", *factories))
+
+
 def _is_factory(function: ast.FunctionDef) -> bool:
+    """Whether it can be called without arguments, and returns a FastAPI."""
     arguments = function.args
     required = len(arguments.args) - len(arguments.defaults) + arguments.kw_defaults.count(None)
-    return not required and any(_calls(node, "FastAPI") for node in ast.walk(function))
+    returns = ast.unparse(function.returns) if function.returns else ""
+    return not required and (_is_fastapi(returns) or any(_calls(node, "FastAPI") for node in ast.walk(function)))
+
+
+def _is_fastapi(annotation: str) -> bool:
+    return annotation.strip("\"'").rpartition(".")[2] == "FastAPI"
 
 
 def _is_metadata(node: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "target_metadata" for target in node.targets)
 
 
-def _fixtures(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _fixtures(tree: ast.Module) -> Iterator[Fixture]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             is_fixture = any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
             if is_fixture and not node.name.startswith("_"):
-                yield node.name, node.lineno
+                yield node
