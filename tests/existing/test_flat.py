@@ -71,6 +71,19 @@ def test_a_schema_that_migrations_need(service: Changed) -> None:
     assert 'add to [tool.savepoint]: sql_before_migrations = ["CREATE SCHEMA audit"]' in outcome.output
 
 
+def test_env_py_that_runs_no_migration(service: Changed) -> None:
+    """The template database is kept between runs, and must not be kept without its tables."""
+    env = service.folder / "alembic" / "env.py"
+    right = env.read_text()
+    env.write_text(right.replace("        context.run_migrations()\n", "        pass\n"))
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert "alembic/env.py has run 0 of 1 migrations on its connection." in outcome.output
+    env.write_text(right)
+    assert service.pytest("tests/test_books.py").code == 0
+
+
 def test_env_py_that_leaves_its_engine_open(service: Changed) -> None:
     """The first test that connects, in the middle of the test."""
     changed(service, "alembic/env.py", "    await engine.dispose()\n", "")

@@ -253,6 +253,13 @@ async def test_another_engine_goes_to_this_workers_database(client: AsyncClient,
     assert name == engine.url.database
 
 
+async def test_an_engine_with_every_argument(client: AsyncClient, engine: AsyncEngine) -> None:
+    options = {"echo": False, "logging_name": "second", "hide_parameters": True, "query_cache_size": 10}
+    second = create_async_engine(engine.url, **options, execution_options={"logging_token": "second"})
+    async with second.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
 @pytest.fixture
 async def replica(running_app: RunningApp, application_engine: AsyncEngine) -> AsyncEngine:
     """A second engine of the application's, as for a replica; it outlives the test that makes it."""

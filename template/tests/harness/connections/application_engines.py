@@ -35,15 +35,18 @@ class Engines:
         """Whether a dialect belongs to an engine of the harness."""
         return dialect in self._of_harness
 
-    def recording(self, init: Callable[..., None], is_of_test: Callable[[], bool]) -> Callable[..., None]:
-        """Wrap the constructor of SQLAlchemy's engines: record each engine, and whether a test creates it."""
+    def recording(self, created: Callable[..., None], is_of_test: Callable[[], bool]) -> Any:
+        """Wrap `Dialect.engine_created`, which SQLAlchemy calls with each new engine; record whether a test created it.
 
-        @functools.wraps(init)
-        def init_and_record(engine: Engine, *arguments: Any, **options: Any) -> None:
-            init(engine, *arguments, **options)
+        Not the constructor: `create_engine` reads the names of its arguments from its signature.
+        """
+
+        @functools.wraps(created)
+        def record(dialect: type[Dialect], engine: Engine) -> None:
+            created(engine)
             self._created.append(CreatedEngine(ref(engine), is_of_test()))
 
-        return init_and_record
+        return classmethod(record)
 
     def engine_connect(self, connection: Connection) -> None:
         """Listener of SQLAlchemy's event: an engine may have been created before the harness was loaded."""

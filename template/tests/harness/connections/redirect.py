@@ -72,8 +72,8 @@ class Redirect:
                 event.listen(target, name, function)
             self._patches.apply(self)
             driver_pools.apply(self._patches.replace, self)
-            # SQLAlchemy has no event for the creation of an engine.
-            self._patches.replace(Engine, "__init__", self.engines.recording(Engine.__init__, self._is_made_by_test))
+            recording = self.engines.recording(Dialect.engine_created, self._is_made_by_test)
+            self._patches.replace(Dialect, "engine_created", recording)
 
     def stop(self) -> None:
         """Redirect no more connections."""

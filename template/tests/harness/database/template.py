@@ -5,7 +5,6 @@ gets a clone. `create_all` is not used: it would hide every difference between t
 """
 
 import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -77,10 +76,19 @@ def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrat
 
 
 def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
-    count, done = sum(1 for _ in migrations.script.walk_revisions()), itertools.count(1)
+    count, done = sum(1 for _ in migrations.script.walk_revisions()), 0
+
+    def ran(**_: object) -> None:
+        nonlocal done
+        done += 1
+        say(f"migrations: {done} of {count}")
+
     with showing_progress(config) as say:
         say(f"migrations: 0 of {count}")
-        migrations.upgrade(name, watch=lambda **_: say(f"migrations: {next(done)} of {count}"))
+        migrations.upgrade(name, watch=ran)
+    if done < count:
+        # The template database would be kept without them.
+        raise MigrationError(f"{migrations.folder / 'env.py'} has run {done} of {count} migrations on its connection.")
 
 
 def schema_of(config: pytest.Config) -> Schema | None:

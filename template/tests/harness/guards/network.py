@@ -25,6 +25,8 @@ GUARD = Guard(
 )
 
 
+# A server on this machine, such as Redis in Docker.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # The fixture that mocks a host, for the message.
 MOCKED_BY: dict[str, str] = {}
 
@@ -63,8 +65,10 @@ class Network:
             self._blocked.add(address)
             place = place_of_call(self._item.config.rootpath)
             where = f":\n  {place}" if place else "."
-            fixture = f"\nThe fixture `{MOCKED_BY[host]}` mocks it." if host in MOCKED_BY else ""
-            GUARD.fires(self._item, f"access to {address} was blocked{where}{fixture}", allow=address)
+            more = f"\nThe fixture `{MOCKED_BY[host]}` mocks it." if host in MOCKED_BY else ""
+            if host in LOOPBACK:
+                more += f'\nIf tests need this server: allowed_hosts = ["{address}"] under [tool.savepoint].'
+            GUARD.fires(self._item, f"access to {address} was blocked{where}{more}", allow=address)
         raise NetworkBlockedError(f"{address}: the network guard blocks all hosts except the test database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
