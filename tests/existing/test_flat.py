@@ -183,6 +183,54 @@ def test_blocking_code_in_a_source_folder(service: Changed) -> None:
     )
 
 
+OWN_CLIENT = """import pytest
+from httpx import ASGITransport, AsyncClient
+
+from app.db import Session, get_session
+from app.main import app
+
+
+@pytest.fixture
+async def client():
+    async with AsyncClient(transport=ASGITransport(app=app), base_url="http://library.test") as client:
+        yield client
+
+
+@pytest.fixture
+async def session(client):
+    async with Session() as session:
+        app.dependency_overrides[get_session] = lambda: session
+        yield session
+    app.dependency_overrides.clear()
+
+
+@pytest.mark.anyio
+async def test_add(client):
+    assert (await client.post("/books", json={"title": "Emma"})).status_code == 201
+    assert (await client.get("/books")).json() == ["Emma"]
+
+
+@pytest.mark.anyio
+async def test_session_of_the_test(client, session):
+    assert (await client.post("/books", json={"title": "Emma"})).status_code == 201
+    assert (await client.get("/books")).json() == ["Emma"]
+"""
+
+
+def test_a_client_of_the_services_own(service: Changed) -> None:
+    (service.folder / "tests" / "test_books.py").write_text(OWN_CLIENT)
+
+    assert service.pytest("tests/test_books.py").code == 0
+    changed(service, "app/main.py", "        await db.commit()\n", "        await db.flush()\n")
+    loop = "    for _ in range(9):\n        await db.scalars(select(Book.title))\n"
+    changed(service, "app/main.py", "    return list(await", f"{loop}    return list(await")
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert "guard uncommitted_changes: POST /books" in outcome.failed["tests/test_books.py::test_add"]
+    assert "guard n_plus_one: GET /books sent the same SELECT 9 times" in "".join(outcome.failed.values())
+
+
 def test_a_model_that_env_py_does_not_import(service: Changed) -> None:
     (service.folder / "app" / "loans.py").write_text(
         "from sqlalchemy.orm import Mapped, mapped_column\n\nfrom app.models import Base\n\n\n"

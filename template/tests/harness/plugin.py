@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from . import guards, options
-from .app import sessions
+from .app import own_clients, sessions
 from .connections import process
 from .core import deprecated, private_api, project, run, settings
 from .core.project import is_governed
-from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
+from .database import alembic_env, isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
 from .runner import async_plugin, deadline, ended_loops, garbage, governed_tests, interrupted, pytest_asyncio
@@ -84,16 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
     deprecated.warn_of_options(config)
     settings.configure(config)
     project.configure(config)
-    for part in (
-        process,
-        sessions,
-        pytest_asyncio,
-        async_plugin,
-        interrupted,
-        ended_loops,
-        lock_holders,
-        new_revisions,
-    ):
+    for part in (process, sessions, own_clients, alembic_env, lock_holders, new_revisions):
+        part.configure(config)
+    for part in (pytest_asyncio, async_plugin, interrupted, ended_loops):
         part.configure(config)
     for guard in GUARDS:
         if hasattr(guard, "configure"):
