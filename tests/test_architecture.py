@@ -29,7 +29,7 @@ FOLDERS = [
 
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.
 HOOKS = {
-    "checks/conftest": {"pytest_configure"},
+    "checks/conftest": {"pytest_collection_modifyitems", "pytest_configure"},
     "core/run": {"pytest_sessionstart", "pytest_testnodedown"},
     "database/server": {"pytest_configure_node", "pytest_report_header"},
     "database/server_gone": {"pytest_sessionfinish"},

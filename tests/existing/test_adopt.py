@@ -141,6 +141,25 @@ def test_fixtures_that_the_harness_replaces(before: Changed) -> None:
     assert "  conftest.py:11: anyio_backend\n" in said
 
 
+@pytest.mark.parametrize("base", ["class Base(DeclarativeBase):\n    pass\n", "Base = declarative_base()\n"])
+def test_no_migrations(before: Changed, base: str) -> None:
+    (before.folder / "alembic.ini").unlink()
+    (before.folder / ENV).unlink()
+    edit(before, "app/models.py", "class Base(DeclarativeBase):\n    pass\n", base)
+
+    said = adopt(before)
+
+    assert 'models_metadata = "app.models:Base.metadata"\n' in said
+    assert "There is no alembic.ini: the schema of the tests is that of the models" in said
+
+
+def test_no_metadata(before: Changed) -> None:
+    edit(before, ENV, "target_metadata=Base.metadata", "literal_binds=True")
+    edit(before, "app/models.py", "class Base(DeclarativeBase)", "class Base(Model)")
+
+    assert adopt(before).startswith("No metadata was found: no env.py has target_metadata")
+
+
 def test_trusted_hosts(before: Changed) -> None:
     assert "base_url" not in adopt(before)
 
@@ -231,12 +250,6 @@ def test_fixtures_that_hide_the_harness_s_are_listed(before: Changed) -> None:
         (PROJECT, '"asyncpg>=0.29"', '"Django>=5"', "the dependencies have Django.\n"),
         (PROJECT, '"asyncpg>=0.29"', '"sqlparse"', "the dependencies have neither.\n"),
         (MAIN, "FastAPI(title", "Starlette(title", "No application was found: no function returns a FastAPI"),
-        (
-            ENV,
-            "target_metadata=Base.metadata",
-            "literal_binds=True",
-            "No metadata was found: no env.py has target_metadata.",
-        ),
     ],
 )
 def test_what_does_not_fit_is_said(before: Changed, path: str, old: str, new: str, said: str) -> None:

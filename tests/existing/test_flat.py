@@ -1,5 +1,6 @@
 """A service that nothing was rendered of but the harness: `[tool.savepoint]` says where everything is."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -111,6 +112,29 @@ def test_a_check_of_migrations_alone(service: Changed, check: str) -> None:
 def changed(service: Changed, path: str, old: str, new: str) -> Changed:
     Edit(path, old, new).make(service.folder)
     return service
+
+
+def test_no_migrations_at_all(service: Changed) -> None:
+    """The schema is that of the models, and is built again when a model changes."""
+    shutil.rmtree(service.folder / "alembic")
+    (service.folder / "alembic.ini").unlink()
+
+    outcome = service.pytest()
+
+    assert outcome.code == 0, outcome.output
+    assert {node.partition("::")[0] for node in outcome.passed} >= {f"{CHECKS}/test_models.py", "tests/test_books.py"}
+    assert not {node for node in outcome.passed if "migration" in node}
+    changed(service, "app/models.py", "    added_at", "    pages: Mapped[int] = mapped_column(default=1)\n    added_at")
+    assert service.pytest("tests/test_books.py").code == 0
+
+
+def test_no_migrations_and_no_metadata(service: Changed) -> None:
+    (service.folder / "alembic.ini").unlink()
+    changed(service, "pyproject.toml", 'models_metadata = "app.models:Base.metadata"\n', "")
+
+    outcome = service.pytest()
+
+    assert "There is no alembic.ini. Without migrations, the schema is created from the models: set" in outcome.output
 
 
 SQLITE_ENV = """

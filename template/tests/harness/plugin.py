@@ -32,7 +32,7 @@ MODULES = [
     "app.wiring",
     "database.server",
     "database.server_gone",
-    "database.migrations",
+    "database.project_migrations",
     "database.template",
     "database.seed_data",
     "database.running_app",

@@ -1,6 +1,11 @@
-"""Stops a run of the checks in which no conftest.py has loaded the harness."""
+"""Stops a run of the checks without the harness; skips checks of migrations in a project that has none."""
 
 import pytest
+
+from ..core.project import has_migrations
+from ..core.source_lines import HARNESS as FOLDER
+
+OF_MIGRATIONS = ("test_migrations.py", "test_new_revisions.py")
 
 HARNESS = __name__.rpartition(".checks.")[0]
 
@@ -10,3 +15,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f'The harness is not loaded. Write into conftest.py beside pyproject.toml: pytest_plugins = ["{HARNESS}"]'
         )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if has_migrations(config):
+        return
+    for item in items:
+        uses_them = item.path.name in OF_MIGRATIONS or "migrations" in getattr(item, "fixturenames", ())
+        if item.path.parent == FOLDER / "checks" and uses_them:
+            item.add_marker(pytest.mark.skip("there is no alembic.ini"))

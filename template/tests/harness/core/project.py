@@ -42,6 +42,11 @@ def alembic_ini(config: pytest.Config) -> Path:
     return config.rootpath / settings_of(config).alembic_ini
 
 
+def has_migrations(config: pytest.Config) -> bool:
+    """Whether there is an alembic.ini."""
+    return alembic_ini(config).is_file()
+
+
 def is_governed(item: pytest.Item) -> bool:
     """Whether the harness isolates and guards a test: every test, or the checks and what `governed_tests` names."""
     paths = settings_of(item.config).governed_tests

@@ -14,14 +14,15 @@ import sqlalchemy
 
 from ..connections.process import REDIRECT
 from ..core.progress import showing_progress
+from ..core.project import has_migrations
 from ..core.run import add_to_summary, run_id, stop_run, worker_id
 from ..core.settings import settings_of
 from ..postgres.clusters import Schema
 from ..postgres.server import Server
 from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases
-from .imported_files import imported_files
-from .migrations import MigrationError, Migrations, as_migration_error, migrations_of
+from .migrations import MigrationError, Migrations
 from .ownership import MARK, TEMPLATE_PREFIX, NotOwnedError
+from .project_migrations import migrations_of
 
 DIGEST = pytest.StashKey[str]()
 DATABASES = pytest.StashKey[WorkerDatabases]()
@@ -76,7 +77,7 @@ def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrat
 
 
 def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
-    count, done = sum(1 for _ in migrations.script.walk_revisions()), 0
+    count, done = migrations.count, 0
 
     def ran(**_: object) -> None:
         nonlocal done
@@ -134,8 +135,9 @@ def empty_database_name(_databases: WorkerDatabases) -> Iterator[str]:
 def _digest_of(config: pytest.Config, migrations: Migrations) -> str:
     """`files_digest`, computed once per run, so that files changed during the run have no effect."""
     if DIGEST not in config.stash:
-        sql = settings_of(config).sql_before_migrations
-        config.stash[DIGEST] = files_digest(migrations, config.rootpath, sql)
+        settings = settings_of(config)
+        of_models = () if has_migrations(config) else (settings.models_metadata,)
+        config.stash[DIGEST] = files_digest(migrations, config.rootpath, settings.sql_before_migrations + of_models)
     return config.stash[DIGEST]
 
 
@@ -146,22 +148,17 @@ def schema_hash(server: Server, digest: str) -> str:
     return hashlib.sha256(repr((digest, facts)).encode()).hexdigest()[:16]
 
 
-def files_digest(migrations: Migrations, root: Path, sql_before_migrations: Sequence[str] = ()) -> str:
+def files_digest(migrations: Migrations, root: Path, settings: Sequence[str] = ()) -> str:
     """A digest of the project's files, settings and packages that could change the schema.
 
     Raises:
         MigrationError: a revision cannot be read.
     """
-    revisions = sorted(
-        path for path in migrations.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    )
     digest = hashlib.sha256()
-    with as_migration_error(root):
-        imported = imported_files(migrations.folder / "versions", root)
-    for path in [migrations.ini, *revisions, *imported]:
+    for path in migrations.files(root):
         content = path.read_bytes()
         # With its length, so that the end of a file cannot be taken for the start of the next.
         digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
     # With the mark, since databases of 0.3.0 have none and must not be used again.
-    digest.update(repr((MARK, *sql_before_migrations, alembic.__version__, sqlalchemy.__version__)).encode())
+    digest.update(repr((MARK, *settings, alembic.__version__, sqlalchemy.__version__)).encode())
     return digest.hexdigest()

@@ -33,6 +33,8 @@ Delete these fixtures. The harness has the fixture anyio_backend, with one event
 TRUSTED_HOSTS = """\
 The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] to an address that it accepts:
 base_url = "http://localhost"."""
+WITHOUT_MIGRATIONS = """\
+There is no alembic.ini: the schema of the tests is that of the models, and the checks of migrations are skipped."""
 HIDDEN = """\
 Python imports these folders as `{0}`, and cannot find them beside {0}/. Add an __init__.py to the folder above each."""
 NO_APPLICATION = """\
@@ -43,7 +45,8 @@ this again:
 application = "app.main:app"    # or a function: "app.main:create_app()"
 """
 NO_METADATA = """\
-No metadata was found: no env.py has target_metadata. Write it into pyproject.toml, and run this again:
+No metadata was found: no env.py has target_metadata, and no module has a declarative base. Write it into
+pyproject.toml, and run this again:
 
 [tool.savepoint]
 models_metadata = "app.models:Base.metadata"
@@ -132,6 +135,8 @@ def main(arguments: list[str]) -> None:
         print("Nothing is to be written.")
     if "application" in lines and len(applications := service.applications()) > 1:
         print(SEVERAL.format(", ".join(applications)) + "\n")
+    if service.alembic_ini() is None:
+        print(WITHOUT_MIGRATIONS + "\n")
     if service.has_trusted_hosts() and "base_url" not in written:
         print(TRUSTED_HOSTS + "\n")
     for heading, found in (

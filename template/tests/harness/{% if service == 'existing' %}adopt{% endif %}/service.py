@@ -80,7 +80,18 @@ class Service:
         return min(found, key=lambda path: (len(path.parts), path)).as_posix() if found else None
 
     def metadata(self) -> str | None:
-        """As `app.models:Base.metadata`: what env.py assigns to `target_metadata`, or passes on by that name."""
+        """As `app.models:Base.metadata`: env.py's `target_metadata`, or else that of the first declarative base."""
+        return self._metadata_of_env() or next(self._bases(), None)
+
+    def _bases(self) -> Iterator[str]:
+        for path, tree in self.modules:
+            for node in tree.body if not _is_of_tests(path) else ():
+                if isinstance(node, ast.ClassDef) and "DeclarativeBase" in {ast.unparse(base) for base in node.bases}:
+                    yield f"{self.name(path)}:{node.name}.metadata"
+                elif isinstance(node, ast.Assign) and _calls(node.value, "declarative_base"):
+                    yield f"{self.name(path)}:{ast.unparse(node.targets[0])}.metadata"
+
+    def _metadata_of_env(self) -> str | None:
         for path, tree in self.modules:
             if path.name != "env.py":
                 continue
