@@ -29,6 +29,7 @@ FOLDERS = [
 
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.
 HOOKS = {
+    "core/findings": {"pytest_testnodedown"},
     "core/run": {"pytest_sessionstart", "pytest_testnodedown"},
     "database/server": {"pytest_configure_node", "pytest_report_header"},
     "database/server_gone": {"pytest_sessionfinish"},

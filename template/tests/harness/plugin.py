@@ -14,10 +14,18 @@ import pytest
 from . import guards, options
 from .app import sessions
 from .connections import process
-from .core import deprecated, private_api, project, run, settings
+from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
-from .guards import base, leaked_task, network, stale_settings_cache
-from .reports import explanations, github_summary, missing_column, query_report, tracebacks
+from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
+from .reports import (
+    explanations,
+    first_report,
+    github_summary,
+    known_findings,
+    missing_column,
+    query_report,
+    tracebacks,
+)
 from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
 from .schema import new_revisions
 
@@ -50,6 +58,7 @@ MODULES = [
     "runner.deadline",
     "runner.garbage",
     "core.run",
+    "core.findings",
     "core.deprecated",
 ]
 # A folder with `fixture.py` belongs to an optional feature.
@@ -83,6 +92,8 @@ def pytest_configure(config: pytest.Config) -> None:
     deprecated.warn_of_options(config)
     settings.configure(config)
     project.configure(config)
+    baseline.configure(config)
+    findings.configure(config)
     for part in (process, sessions, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
         part.configure(config)
     for guard in GUARDS:
@@ -96,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     async_plugin.refuse_pytest_asyncio(config, items)
-    base.check_names(config, items)
+    names.check(config, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -108,7 +119,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 # Keys of a test's stash, deleted after the test: pytest-rerunfailures may run it again.
 OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
     base.FIRED,
-    base.OUTCOME,
+    outcome.LET_BE,
+    outcome.OUTCOME,
+    findings.FINDINGS,
     isolation.IS_REPORTED,
     own_database.HAS_FAILED,
 )
@@ -168,7 +181,8 @@ def pytest_runtest_makereport(
         report = yield
     # Each function inserts its text at the top: the text of the last function comes first.
     explanations.explain(item, call, report)
-    base.report_fired(item, call, report)
+    outcome.report_fired(item, call, report)
+    findings.complete(item, call, report)
     isolation.report_refused(item, call, report)
     own_database.record_outcome(item, report)
     server_gone.end_run_if_gone(item, report)
@@ -184,4 +198,6 @@ def pytest_terminal_summary(
     github_summary.write(terminalreporter, config)
     yield
     missing_column.summarize(terminalreporter, config)
+    first_report.summarize(terminalreporter, config)
+    known_findings.summarize(terminalreporter, config)
     run.summarize(terminalreporter, config)

@@ -1,10 +1,20 @@
 """Where the project has its own code and its migrations: the settings `source_folders` and `alembic_ini`."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from .settings import FILE, TABLE, Settings, settings_of
+
+# How commands of the project's environment are run, by a file beside pyproject.toml.
+RUNNERS = {
+    "uv.lock": "uv run ",
+    "poetry.lock": "poetry run ",
+    "pdm.lock": "pdm run ",
+    "Pipfile.lock": "pipenv run ",
+    "requirements.txt": "",
+}
 
 
 def configure(config: pytest.Config) -> None:
@@ -36,3 +46,25 @@ def is_own_code(path: Path, config: pytest.Config) -> bool:
 def alembic_ini(config: pytest.Config) -> Path:
     """The project's alembic.ini."""
     return config.rootpath / settings_of(config).alembic_ini
+
+
+def shown(path: Path, config: pytest.Config) -> str:
+    """A path for messages: from the folder of pyproject.toml."""
+    return Path(os.path.relpath(path, config.rootpath)).as_posix()
+
+
+def command(config: pytest.Config, text: str) -> str:
+    """A command for messages, run by uv or by what else the project has a lock file of: `uv run pytest`."""
+    runner = next((runner for file, runner in RUNNERS.items() if (config.rootpath / file).exists()), "uv run ")
+    return f"{runner}{text}"
+
+
+def alembic_command(config: pytest.Config, text: str) -> str:
+    """A command of Alembic for messages."""
+    ini = settings_of(config).alembic_ini
+    return command(config, f"alembic {'' if ini == Settings.alembic_ini else f'-c {ini} '}{text}")
+
+
+def run_of_pytest(config: pytest.Config, path: Path, *options: str) -> str:
+    """A run of pytest for messages, of a file or a folder."""
+    return command(config, " ".join(["pytest", shown(path, config), *options]))

@@ -22,6 +22,8 @@ GUARD = Guard(
     "network",
     why="A test that depends on another server fails when that server fails, and may change its data.",
     instead="Mock the service below its client library, e.g. with respx for httpx.",
+    # A port may be another one in each run. What the baseline lists is not blocked.
+    is_repeatable=False,
 )
 
 
@@ -64,7 +66,7 @@ class Network:
             place = place_of_call(self._item.config.rootpath)
             where = f":\n  {place}" if place else "."
             fixture = f"\nThe fixture `{MOCKED_BY[host]}` mocks it." if host in MOCKED_BY else ""
-            GUARD.fires(self._item, f"access to {address} was blocked{where}{fixture}", allow=address)
+            GUARD.fires(self._item, f"access to {address} was blocked{where}{fixture}", address, key=host)
         raise NetworkBlockedError(f"{address}: the network guard blocks all hosts except the test database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:
