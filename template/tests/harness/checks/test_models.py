@@ -77,12 +77,11 @@ def test_migrations_do_not_call_create_all(
     migrations: Migrations, _findings: Findings, pytestconfig: pytest.Config
 ) -> None:
     files = {shown(path, pytestconfig): path for path in sorted(migrations.folder.rglob("*.py"))}
-    autogenerate = alembic_command(pytestconfig, "revision --autogenerate")
     _findings.add(
         [Finding(name, f"{name}:{line}") for name, path in files.items() for line in _calls_of_create_all(path)],
         "Migrations call create_all(): {found}.",
-        "create_all() creates the current models, so that no test can detect a missing migration. Write the "
-        f"operations instead; `{autogenerate}` on an empty database generates them.",
+        "create_all() creates the current models, so that no test can detect a missing migration. Write the operations "
+        f"instead; `{alembic_command(pytestconfig)} revision --autogenerate` on an empty database generates them.",
     )
     _findings.fail_for_new()
 

@@ -49,7 +49,7 @@ def alembic_ini(config: pytest.Config) -> Path:
 
 
 def shown(path: Path, config: pytest.Config) -> str:
-    """A path for messages: from the folder of pyproject.toml."""
+    """A path for messages: from pytest's root folder."""
     return Path(os.path.relpath(path, config.rootpath)).as_posix()
 
 
@@ -59,10 +59,10 @@ def command(config: pytest.Config, text: str) -> str:
     return f"{runner}{text}"
 
 
-def alembic_command(config: pytest.Config, text: str) -> str:
-    """A command of Alembic for messages."""
+def alembic_command(config: pytest.Config) -> str:
+    """Alembic's command line for messages: `uv run alembic`."""
     ini = settings_of(config).alembic_ini
-    return command(config, f"alembic {'' if ini == Settings.alembic_ini else f'-c {ini} '}{text}")
+    return command(config, "alembic" if ini == Settings.alembic_ini else f"alembic -c {ini}")
 
 
 def run_of_pytest(config: pytest.Config, path: Path, *options: str) -> str:

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
-from ..core.project import alembic_ini
+from ..core.project import alembic_command, alembic_ini
 from ..core.source_lines import places
 from ..postgres.server import Server
 from ..transaction.raw_connection import installed_driver
@@ -44,12 +44,14 @@ class Migrations:
         server: the server of the databases; None to only read the migrations.
         ini: the project's alembic.ini.
         redirect: exempts the connections of migrations from the redirect to the test's database.
+        command: how Alembic's command line is run, for messages.
     """
 
-    def __init__(self, server: Server | None, ini: Path, redirect: Redirect) -> None:
+    def __init__(self, server: Server | None, ini: Path, redirect: Redirect, command: str) -> None:
         self._server = server
         self.ini = ini
         self._redirect = redirect
+        self._command = command
 
     @cached_property
     def script(self) -> ScriptDirectory:
@@ -78,7 +80,7 @@ class Migrations:
         if len(heads) > 1:
             raise MigrationError(
                 f"{len(heads)} heads: {', '.join(heads)}. Merged branches have each added a revision.\n"
-                'Run: uv run alembic merge heads -m "merge". Or set down_revision of one head to the other head.'
+                f'Run: {self._command} merge heads -m "merge". Or set down_revision of one head to the other head.'
             )
 
     def upgrade(self, database: str, revision: str = "head", watch: OnVersionApply | None = None) -> None:
@@ -161,7 +163,7 @@ def as_migration_error(root: Path, warned: Sequence[warnings.WarningMessage] = (
 def _warning_of_alembic(warned: Sequence[warnings.WarningMessage]) -> str | None:
     # "Revision 1a2b is present more than once", "Revision 1a2b referenced from … is not present".
     found = [str(warning.message) for warning in warned if str(warning.message).startswith("Revision ")]
-    return f"{found[0]}: see the files in migrations/versions." if found else None
+    return f"{found[0]}: see the files of the revisions." if found else None
 
 
 def _place_and_cause(error: Exception, root: Path) -> str:
@@ -188,4 +190,4 @@ def _migrations(pytestconfig: pytest.Config, _server: Server) -> Migrations:
 
 def migrations_of(config: pytest.Config, server: Server | None) -> Migrations:
     """The project's migrations, outside of a fixture; without a server, they can only be read."""
-    return Migrations(server, alembic_ini(config), config.stash[REDIRECT])
+    return Migrations(server, alembic_ini(config), config.stash[REDIRECT], alembic_command(config))

@@ -70,17 +70,16 @@ def _body(records: list[Record], shown: int) -> Iterator[str]:
         if of_severity:
             yield title.upper()
         for record in sorted(of_severity, key=lambda record: str(record["name"])):
-            yield f"  {record['name']}: {_many(len(record['found']), 'finding') if record['found'] else 'not checked'}"
-            yield from _wrapped(record["effect"], "    ")
-            found = list(record["found"].values()) or record["error"].splitlines()[:1]
+            found = list(record["found"].values())
+            yield from _wrapped(f"{f'({len(found)})' if found else 'not checked:'} {record['effect']}", "  ")
+            brief = found or record["error"].splitlines()[:1]
             # A line that says that there is one more would take as much room as that one.
-            shown_here = len(found) if len(found) == shown + 1 else shown
-            for line in found[:shown_here]:
-                yield _cut(f"      {line}")
-            if len(found) > shown_here:
-                yield f"      … and {len(found) - shown_here} more"
-            if record["found"]:
-                yield from _wrapped(f"Remedy: {record['remedy']}", "    ")
+            shown_here = len(brief) if len(brief) == shown + 1 else shown
+            yield from (_cut(f"      {line}") for line in brief[:shown_here])
+            if len(brief) > shown_here:
+                yield f"      … and {len(brief) - shown_here} more"
+            remedy = f"Remedy: {record['remedy']} " if found else "See "
+            yield from _wrapped(f"{remedy}[{record['name']}]", "    ")
 
 
 def _is_shown(record: Record) -> bool:
