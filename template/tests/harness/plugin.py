@@ -108,6 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     async_plugin.refuse_pytest_asyncio(config, items)
     names.check(config, items)
+    outcome.report_vanished(config, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

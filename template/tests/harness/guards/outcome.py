@@ -4,6 +4,8 @@ import pytest
 
 from ..core.baseline import baseline_of
 from ..core.findings import mended, record
+from ..core.project import shown
+from ..core.run import add_to_summary
 from .base import FIRED, enabled, id_of
 
 # The outcome of the setup, then of the call.
@@ -42,3 +44,20 @@ def _complete(item: pytest.Item, report: pytest.TestReport) -> None:
     if gone and not baseline.is_written:
         report.outcome = "failed"
         report.longrepr = mended(item, f"[guards], {test}", gone)
+
+
+def report_vanished(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add a line to the summary for each test of the baseline that does not exist; `items` are all of the collected."""
+    baseline = baseline_of(config)
+    if not baseline.guards:
+        return
+    # With the id of a test, or only those that failed last, a file is collected in part.
+    is_partial = any("::" in argument for argument in config.args) or config.getoption("lf", False)
+    ids = {id_of(item) for item in items}
+    files = set() if is_partial else {test.partition("::")[0] for test in ids}
+    for test in baseline.guards:
+        file = test.partition("::")[0]
+        if (file in files and test not in ids) or not (config.rootpath / file).is_file():
+            where = f"{shown(baseline.path, config)}: [guards]"
+            add_to_summary(config, "outdated", f"{where}: there is no test {test}. Delete its entries.")
+            record(config, "guards", test, {}, baseline.guards[test])
