@@ -212,3 +212,56 @@ def test_a_file_that_is_wrong(known: Changed, old: str, new: str, said: str, opt
     assert f"{FILE}: " in outcome.output
     assert said in outcome.output
     assert (known.folder / FILE).read_text() == before
+
+
+def test_a_downgrade_that_fails_is_a_finding(planted: Changed) -> None:
+    """Older downgrades cannot be looked at then: their entries stay."""
+    Edit("alembic/versions/0002_loans.py", 'op.drop_column("books", "pages")', 'op.drop_column("books", "page")').make(
+        planted.folder
+    )
+    check = f"{CHECKS}/test_migrations.py::test_up_down_consistency"
+    (planted.folder / FILE).write_text('[checks]\ntest_up_down_consistency = ["0001: leaves type public.x"]\n')
+
+    new = planted.pytest(check)
+
+    [said] = new.failed.values()
+    assert said.startswith("A downgrade fails: alembic/versions/0002_loans.py:24, in downgrade: ProgrammingError: ")
+    assert planted.pytest(check, WRITE).code == 0
+    assert '  "0001: leaves type public.x",\n  "0002: downgrade fails",\n]\n' in entries(planted)
+    assert planted.pytest(check).code == 0
+
+
+def test_the_harness_in_another_folder(planted: Changed) -> None:
+    folder = planted.folder / "app/checks"
+    folder.mkdir()
+    (planted.folder / "tests/harness").rename(folder / "harness")
+    (folder / "__init__.py").touch()
+    Edit("conftest.py", '"tests.harness"', '"app.checks.harness"').make(planted.folder)
+    check = "app/checks/harness/checks/test_columns.py"
+
+    outcome = planted.pytest(check)
+    written = planted.pytest(check, WRITE)
+
+    assert "  uv run pytest app/checks/harness/checks --savepoint-baseline=write" in lines(outcome)
+    assert "baseline: 1 finding in 1 check, written to app/checks/savepoint-baseline.toml (1 new, 0 removed)" in lines(
+        written
+    )
+    assert planted.pytest(check).code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "command"), [("poetry.lock", "poetry run "), ("pdm.lock", "pdm run "), ("requirements.txt", "")], ids=str
+)
+def test_the_commands_are_those_of_the_project(planted: Changed, file: str, command: str) -> None:
+    (planted.folder / file).touch()
+    (planted.folder / "db").mkdir()
+    for name in ("alembic.ini", "alembic"):
+        (planted.folder / name).rename(planted.folder / "db" / name)
+    Edit("pyproject.toml", "[tool.savepoint]\n", '[tool.savepoint]\nalembic_ini = "db/alembic.ini"\n').make(
+        planted.folder
+    )
+
+    outcome = planted.pytest(f"{CHECKS}/test_migrations.py::test_models_match_migrations")
+
+    assert f"\nCreate a migration: {command}alembic -c db/alembic.ini revision -m " in outcome.output, outcome.output
+    assert f"  {command}pytest {CHECKS} {WRITE}" in lines(outcome)

@@ -1,15 +1,17 @@
 """The baseline of guards, and what its file looks like."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from harness.core.baseline import HEADER, read, text_of
-from harness.core.findings import Finding
+from harness.core.findings import SEVERITIES, Finding
 from harness.schema.catalog import Difference, differences
 from harness.schema.operations import covers
 
 from tests.harness.sample import Sample
+from tests.rendering import Render
 
 WRITE = "--savepoint-baseline=write"
 FILE = "tests/savepoint-baseline.toml"
@@ -209,3 +211,22 @@ def test_what_an_operation_says_is_not_said_again(name: str, is_covered: bool) -
     operations = [Finding("drop_column books, pages"), Finding("drop_index books_pages"), Finding("create_table loans")]
 
     assert covers(operations, name) is is_covered
+
+
+def test_the_page_lists_each_check_by_its_severity(render: Render) -> None:
+    folder = render() / "tests"
+    code = "".join(path.read_text() for path in (folder / "harness/checks").glob("test_*.py"))
+    declared = {
+        name: SEVERITIES[severity]
+        for severity, name in re.findall(r'^@finds\(\n    "(\w+)",.*?^(?:async )?def (test_\w+)', code, re.M | re.S)
+    }
+
+    rows = [line.split("|")[1:3] for line in (folder / "README.md").read_text().splitlines() if line.startswith("| ")]
+    listed = {
+        name: title.strip()
+        for title, names in rows
+        if title.strip() in SEVERITIES.values()
+        for name in re.findall(r"`(test_\w+)`", names)
+    }
+    assert listed == declared
+    assert set(re.findall(r"^(?:async )?def (test_\w+)", code, re.M)) == declared.keys()

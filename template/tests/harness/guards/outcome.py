@@ -16,10 +16,10 @@ LET_BE = pytest.StashKey[dict[str, str]]()
 
 def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Fail a test if a guard has fired that the baseline does not list; the test's own failure is shown below."""
-    fired = item.stash.get(FIRED, [])
-    baseline, test = baseline_of(item.config), id_of(item)
+    fired, baseline = item.stash.get(FIRED, []), baseline_of(item.config)
     if fired and call.when != "setup":
         if "skipped" not in (report.outcome, item.stash.get(OUTCOME, "")):
+            test = id_of(item)
             known = {one.key: one.text for one in fired if one.key and baseline.lets_be("guards", test, one.key)}
             item.stash.setdefault(LET_BE, {}).update(known)
             if new := [one.text for one in fired if one.key not in known]:
