@@ -30,6 +30,7 @@ FOLDERS = [
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.
 HOOKS = {
     "checks/conftest": {"pytest_collection_modifyitems", "pytest_configure"},
+    "core/findings": {"pytest_testnodedown"},
     "core/run": {"pytest_sessionstart", "pytest_testnodedown"},
     "database/server": {"pytest_configure_node", "pytest_report_header"},
     "database/server_gone": {"pytest_sessionfinish"},
@@ -136,8 +137,8 @@ def test_every_module_with_a_fixture_is_listed(harness: Harness) -> None:
             "fixture" in ast.unparse(mark) for node in ast.walk(tree) for mark in getattr(node, "decorator_list", ())
         )
     }
-    plugin = (harness.folder / "plugin.py").read_text()
-    listed = {name.replace(".", "/") for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', plugin)}
+    modules = (harness.folder / "modules.py").read_text()
+    listed = {name.replace(".", "/") for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', modules)}
 
     assert with_fixtures - {"stripe/fixture"} <= listed
     assert {name for name in HOOKS if not name.startswith(("reports/", "checks/"))} <= listed

@@ -2,13 +2,15 @@
 
 import pytest
 
+from .core import baseline
 from .postgres import find
-from .reports import query_report
+from .reports import first_report, query_report
 
 
 def add(parser: pytest.Parser) -> None:
     """Register the options."""
-    option = parser.getgroup("savepoint").addoption
+    group = parser.getgroup("savepoint")
+    option = group.addoption
     option(
         "--postgres",
         choices=find.CHOICES,
@@ -39,3 +41,5 @@ def add(parser: pytest.Parser) -> None:
         metavar="COMMIT",
         help="check every revision added since this commit, e.g. origin/main (default: the newest revision only)",
     )
+    baseline.add_options(group)
+    option(first_report.OPTION, action="store_true", help=first_report.HELP)

@@ -3,63 +3,34 @@
 No other file decides an order. Fixtures, and hooks that only one module needs, are defined in that module.
 """
 
-import pkgutil
 from collections.abc import Generator
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import guards, options
+from . import options
 from .app import own_clients, sessions
 from .connections import process
-from .core import deprecated, private_api, project, run, settings
+from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .core.project import is_governed
 from .database import alembic_env, isolation, late_fixtures, lock_holders, own_database, server_gone
-from .guards import base, leaked_task, network, stale_settings_cache
-from .reports import explanations, github_summary, missing_column, query_report, tracebacks
+from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
+from .modules import GUARDS, MODULES
+from .reports import (
+    explanations,
+    first_report,
+    github_summary,
+    known_findings,
+    missing_column,
+    query_report,
+    tracebacks,
+)
 from .runner import async_plugin, deadline, ended_loops, garbage, governed_tests, interrupted, pytest_asyncio
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
 
-# Modules with fixtures or hooks. Their order has no effect.
-MODULES = [
-    "connections.process",
-    "app.client",
-    "app.openapi",
-    "app.wiring",
-    "database.server",
-    "database.server_gone",
-    "database.project_migrations",
-    "database.template",
-    "database.seed_data",
-    "database.running_app",
-    "database.isolation",
-    "database.savepoint",
-    "database.own_database",
-    "database.create",
-    "database.statements",
-    "database.lock_waits",
-    "schema.history",
-    "schema.new_revisions",
-    "guards.base",
-    "guards.slow_test",
-    "runner.event_loop",
-    "runner.async_plugin",
-    "runner.deadline",
-    "runner.garbage",
-    "core.run",
-    "core.deprecated",
-]
-# A folder with `fixture.py` belongs to an optional feature.
-FEATURES = [f"{path.parent.name}.fixture" for path in Path(__file__).parent.glob("*/fixture.py")]
-
-pytest_plugins = [f"{HARNESS}.{module}" for module in (*MODULES, *FEATURES)]
-
-# Their order has no effect. A guard that needs another guard imports it.
-GUARDS = [import_module(f"{guards.__name__}.{module.name}") for module in pkgutil.iter_modules(guards.__path__)]
+pytest_plugins = [f"{HARNESS}.{module}" for module in MODULES]
 
 MARKS = (
     "own_database: run this test on a database of its own, with real commits and any number of connections.",
@@ -84,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     deprecated.warn_of_options(config)
     settings.configure(config)
     project.configure(config)
+    baseline.configure(config)
+    findings.configure(config)
     for part in (process, sessions, own_clients, alembic_env, lock_holders, new_revisions):
         part.configure(config)
     for part in (pytest_asyncio, async_plugin, interrupted, ended_loops):
@@ -100,7 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     async_plugin.refuse_pytest_asyncio(config, items)
     pytest_asyncio.run_by_anyio(config, items)
-    base.check_names(config, items)
+    names.check(config, items)
+    outcome.report_vanished(config, items)
     yield
     governed_tests.run_others_first(config, items)
 
@@ -114,7 +88,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 # Keys of a test's stash, deleted after the test: pytest-rerunfailures may run it again.
 OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
     base.FIRED,
-    base.OUTCOME,
+    outcome.LET_BE,
+    outcome.OUTCOME,
+    findings.FINDINGS,
     isolation.IS_REPORTED,
     own_database.HAS_FAILED,
 )
@@ -184,7 +160,8 @@ def pytest_runtest_makereport(
         report = yield
     # Each function inserts its text at the top: the text of the last function comes first.
     explanations.explain(item, call, report)
-    base.report_fired(item, call, report)
+    outcome.report_fired(item, call, report)
+    findings.complete(item, call, report)
     isolation.report_refused(item, call, report)
     own_database.record_outcome(item, report)
     server_gone.end_run_if_gone(item, report)
@@ -200,4 +177,6 @@ def pytest_terminal_summary(
     github_summary.write(terminalreporter, config)
     yield
     missing_column.summarize(terminalreporter, config)
+    first_report.summarize(terminalreporter, config)
+    known_findings.summarize(terminalreporter, config)
     run.summarize(terminalreporter, config)

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from ..core.project import shown
 from ..core.settings import FILE, TABLE, settings_of
+from ..core.source_lines import HARNESS
 
 APP = """\
 @pytest.fixture(scope="session")
@@ -25,8 +27,13 @@ def metadata() -> MetaData:
     return Base.metadata"""
 
 
-def _missing(name: str, lines: str) -> NoReturn:
-    pytest.fail(f"tests/conftest.py must define the fixture `{name}`, for example:\n\n{lines}", pytrace=False)
+def _missing(config: pytest.Config, name: str, lines: str, setting: str) -> NoReturn:
+    conftest = shown(HARNESS.with_name("conftest.py"), config)
+    pytest.fail(
+        f"{conftest} must define the fixture `{name}`, for example:\n\n{lines}\n\n"
+        f"Or set {setting} under {TABLE} in {FILE}.",
+        pytrace=False,
+    )
 
 
 def load(setting: str, path: str) -> Any:
@@ -76,7 +83,7 @@ def app(request: pytest.FixtureRequest) -> Any:
     """The application under test, a FastAPI instance."""
     if settings_of(request.config).application:
         return request.getfixturevalue("_application")
-    _missing("app", APP)
+    _missing(request.config, "app", APP, "application")
 
 
 @pytest.fixture(scope="session")
@@ -90,4 +97,4 @@ def metadata(request: pytest.FixtureRequest) -> Any:
     """The `MetaData` of the models."""
     if settings_of(request.config).models_metadata:
         return request.getfixturevalue("_models_metadata")
-    _missing("metadata", METADATA)
+    _missing(request.config, "metadata", METADATA, "models_metadata")

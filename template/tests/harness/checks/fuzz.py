@@ -22,6 +22,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from ..core.project import shown
 from ..core.requests import App
 from ..core.source_lines import places
 
@@ -73,11 +74,11 @@ async def _served(anyio_backend: str, asgi_app: App, pytestconfig: pytest.Config
 
 
 @pytest.fixture
-def _schemathesis() -> str:
+def _schemathesis(pytestconfig: pytest.Config) -> str:
     """The path of the command."""
     command = shutil.which("st", path=sysconfig.get_path("scripts"))
     if command is None:
-        pytest.fail(INSTALL.format("tests/harness/checks/fuzz.py"), pytrace=False)
+        pytest.fail(INSTALL.format(shown(Path(__file__), pytestconfig)), pytrace=False)
     return command
 
 

@@ -3,10 +3,18 @@
 import pytest
 from sqlalchemy import DateTime, MetaData
 
+from ..core.findings import Finding, Findings, finds
 from ..core.settings import report_unused, settings_of
 
 
-def test_datetimes_are_timezone_aware(_models_metadata: MetaData, pytestconfig: pytest.Config) -> None:
+@finds(
+    "production",
+    "Timestamps without a time zone are ambiguous, and comparing them with aware ones raises.",
+    "DateTime(timezone=True), and a migration.",
+)
+def test_datetimes_are_timezone_aware(
+    _models_metadata: MetaData, _findings: Findings, pytestconfig: pytest.Config
+) -> None:
     allowed = settings_of(pytestconfig).naive_datetime_columns
     naive = [
         f"{table.fullname}.{column.name}"
@@ -14,12 +22,12 @@ def test_datetimes_are_timezone_aware(_models_metadata: MetaData, pytestconfig: 
         for column in table.columns
         if isinstance(column.type, DateTime) and not column.type.timezone
     ]
-    if missing := [name for name in naive if name not in allowed]:
-        pytest.fail(
-            f"Columns of timestamps without a time zone: {', '.join(missing)}.\n"
-            "Their values are ambiguous, and comparing them with timezone-aware values raises. Use "
-            "DateTime(timezone=True), and write a migration. If a column must be naive, add under [tool.savepoint] of "
-            f'pyproject.toml: naive_datetime_columns = ["{missing[0]}"]',
-            pytrace=False,
-        )
+    _findings.add(
+        [Finding(name) for name in naive if name not in allowed],
+        "Columns of timestamps without a time zone: {found}.",
+        "Their values are ambiguous, and comparing them with timezone-aware values raises. Use "
+        "DateTime(timezone=True), and write a migration. If a column must be naive, add under [tool.savepoint] of "
+        'pyproject.toml: naive_datetime_columns = ["{first}"]',
+    )
+    _findings.fail_for_new()
     report_unused(pytestconfig, "naive_datetime_columns", naive)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ..core.project import source_folders
+from ..core.findings import Finding, Findings, finds
+from ..core.project import alembic_command, shown, source_folders
 from ..core.settings import report_unused, settings_of
 from ..database.databases import WorkerDatabase
 from ..database.imported_files import imported_files
@@ -31,26 +32,25 @@ UNINDEXED_KEYS = """
 """
 
 
-def test_env_imports_every_model(migrations: Migrations, pytestconfig: pytest.Config) -> None:
-    root = pytestconfig.rootpath
+@finds(
+    "data",
+    "Modules with tables that env.py does not import: autogenerate drops the tables.",
+    "Import them in env.py, or in a module that it imports.",
+)
+def test_env_imports_every_model(migrations: Migrations, _findings: Findings, pytestconfig: pytest.Config) -> None:
     env = migrations.folder / "env.py"
-    imported = imported_files(migrations.folder, root)
+    name = shown(env, pytestconfig)
+    imported = imported_files(migrations.folder, pytestconfig.rootpath)
     if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
-        pytest.skip("migrations/env.py, or a module that it imports, discovers modules at run time")
+        pytest.skip(f"{name}, or a module that it imports, discovers modules at run time")
 
     modules = sorted(path for folder in source_folders(pytestconfig) for path in folder.rglob("*.py"))
-    missing = [path for path in modules if path not in imported and _has_a_table(path)]
-    if missing:
-        pytest.fail(
-            "\n".join(
-                [
-                    "migrations/env.py does not import these modules with tables, so autogenerate drops their tables:",
-                    *(str(path.relative_to(root)) for path in missing),
-                    "Import them in migrations/env.py, or in a module that it imports.",
-                ]
-            ),
-            pytrace=False,
-        )
+    _findings.add(
+        [Finding(shown(path, pytestconfig)) for path in modules if path not in imported and _has_a_table(path)],
+        f"{name} does not import these modules with tables, so autogenerate drops their tables:",
+        f"Import them in {name}, or in a module that it imports.",
+    )
+    _findings.fail_for_new()
 
 
 def _has_a_table(path: Path) -> bool:
@@ -68,19 +68,22 @@ def _is_a_table(node: ast.ClassDef) -> bool:
     )
 
 
-def test_migrations_do_not_call_create_all(migrations: Migrations, pytestconfig: pytest.Config) -> None:
-    places = [
-        f"{path.relative_to(pytestconfig.rootpath)}:{line}"
-        for path in sorted(migrations.folder.rglob("*.py"))
-        for line in _calls_of_create_all(path)
-    ]
-    if places:
-        pytest.fail(
-            f"Migrations call create_all(): {', '.join(places)}.\n"
-            "create_all() creates the current models, so that no test can detect a missing migration. Write the "
-            "operations instead; `uv run alembic revision --autogenerate` on an empty database generates them.",
-            pytrace=False,
-        )
+@finds(
+    "schema",
+    "Migrations that call create_all(): they create today's models, so that no test sees a missing migration.",
+    "Write the operations instead.",
+)
+def test_migrations_do_not_call_create_all(
+    migrations: Migrations, _findings: Findings, pytestconfig: pytest.Config
+) -> None:
+    files = {shown(path, pytestconfig): path for path in sorted(migrations.folder.rglob("*.py"))}
+    _findings.add(
+        [Finding(name, f"{name}:{line}") for name, path in files.items() for line in _calls_of_create_all(path)],
+        "Migrations call create_all(): {found}.",
+        "create_all() creates the current models, so that no test can detect a missing migration. Write the operations "
+        f"instead; `{alembic_command(pytestconfig)} revision --autogenerate` on an empty database generates them.",
+    )
+    _findings.fail_for_new()
 
 
 def _calls_of_create_all(path: Path) -> Iterator[int]:
@@ -89,22 +92,22 @@ def _calls_of_create_all(path: Path) -> Iterator[int]:
             yield node.lineno
 
 
+@finds(
+    "production",
+    "Foreign keys without an index: deleting a referenced row, or a join, reads the whole table.",
+    "index=True on the column, and op.create_index in a migration.",
+)
 def test_foreign_keys_are_indexed(
-    _server: Server, _worker_database: WorkerDatabase, pytestconfig: pytest.Config
+    _server: Server, _worker_database: WorkerDatabase, _findings: Findings, pytestconfig: pytest.Config
 ) -> None:
     allowed = settings_of(pytestconfig).unindexed_foreign_keys
     with _server.connect(_worker_database.name) as connection:
         keys = connection.execute(UNINDEXED_KEYS.encode()).fetchall()
-    if unindexed := [row for row in keys if row[1] not in allowed]:
-        pytest.fail(
-            "\n".join(
-                [
-                    "Foreign keys without an index; deleting a referenced row, or a join, reads the whole table:",
-                    *(f"{table} ({columns}): {name}" for table, name, columns in unindexed),
-                    "Add index=True to the column, and op.create_index to a migration. If the table stays small, add "
-                    f'under [tool.savepoint] of pyproject.toml: unindexed_foreign_keys = ["{unindexed[0][1]}"]',
-                ]
-            ),
-            pytrace=False,
-        )
+    _findings.add(
+        [Finding(name, f"{table} ({columns}): {name}") for table, name, columns in keys if name not in allowed],
+        "Foreign keys without an index; deleting a referenced row, or a join, reads the whole table:",
+        "Add index=True to the column, and op.create_index to a migration. If the table stays small, add "
+        'under [tool.savepoint] of pyproject.toml: unindexed_foreign_keys = ["{first}"]',
+    )
+    _findings.fail_for_new()
     report_unused(pytestconfig, "unindexed_foreign_keys", [name for _, name, _ in keys])

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from .project import shown
+from .source_lines import HARNESS
+
 # By module: attributes of the module, of its classes, and those that `__init__` or a function sets.
 USES: dict[str, tuple[str, ...]] = {
     "_pytest.fixtures": ("FixtureDef._scope", "FixtureRequest._fixture_defs", "get_scope_node"),
@@ -41,7 +44,8 @@ def configure(config: pytest.Config) -> None:
     ]
     if missing:
         raise pytest.UsageError(
-            f"tests/harness uses {'; '.join(missing)}. Update the harness (copier update), or install an older version."
+            f"{shown(HARNESS, config)} uses {'; '.join(missing)}. Update the harness (copier update), or install an "
+            "older version."
         )
 
 

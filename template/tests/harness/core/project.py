@@ -1,11 +1,21 @@
 """Where the project has its code, its migrations and its tests: `source_folders`, `alembic_ini`, `governed_tests`."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from .settings import FILE, TABLE, Settings, settings_of
 from .source_lines import HARNESS
+
+# How commands of the project's environment are run, by a file beside pyproject.toml.
+RUNNERS = {
+    "uv.lock": "uv run ",
+    "poetry.lock": "poetry run ",
+    "pdm.lock": "pdm run ",
+    "Pipfile.lock": "pipenv run ",
+    "requirements.txt": "",
+}
 
 
 def configure(config: pytest.Config) -> None:
@@ -54,3 +64,25 @@ def is_governed(item: pytest.Item) -> bool:
         return True
     governed = [HARNESS, *(item.config.rootpath / path for path in paths)]
     return any(item.path.is_relative_to(path) for path in governed)
+
+
+def shown(path: Path, config: pytest.Config) -> str:
+    """A path for messages: from pytest's root folder."""
+    return Path(os.path.relpath(path, config.rootpath)).as_posix()
+
+
+def command(config: pytest.Config, text: str) -> str:
+    """A command for messages, run by uv or by what else the project has a lock file of: `uv run pytest`."""
+    runner = next((runner for file, runner in RUNNERS.items() if (config.rootpath / file).exists()), "uv run ")
+    return f"{runner}{text}"
+
+
+def alembic_command(config: pytest.Config) -> str:
+    """Alembic's command line for messages: `uv run alembic`."""
+    ini = settings_of(config).alembic_ini
+    return command(config, "alembic" if ini == Settings.alembic_ini else f"alembic -c {ini}")
+
+
+def run_of_pytest(config: pytest.Config, path: Path, *options: str) -> str:
+    """A run of pytest for messages, of a file or a folder."""
+    return command(config, " ".join(["pytest", shown(path, config), *options]))

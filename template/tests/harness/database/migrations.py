@@ -47,12 +47,14 @@ class Migrations:
         server: the server of the databases; None to only read the migrations.
         ini: the project's alembic.ini.
         redirect: exempts the connections of migrations from the redirect to the test's database.
+        command: how Alembic's command line is run, for messages.
     """
 
-    def __init__(self, server: Server | None, ini: Path, redirect: Redirect) -> None:
+    def __init__(self, server: Server | None, ini: Path, redirect: Redirect, command: str) -> None:
         self._server = server
         self.ini = ini
         self._redirect = redirect
+        self._command = command
 
     @cached_property
     def script(self) -> ScriptDirectory:
@@ -94,7 +96,7 @@ class Migrations:
         if len(heads) > 1:
             raise MigrationError(
                 f"{len(heads)} heads: {', '.join(heads)}. Merged branches have each added a revision.\n"
-                'Run: uv run alembic merge heads -m "merge". Or set down_revision of one head to the other head.'
+                f'Run: {self._command} merge heads -m "merge". Or set down_revision of one head to the other head.'
             )
 
     def upgrade(self, database: str, revision: str = "head", watch: OnVersionApply | None = None) -> None:
@@ -177,7 +179,7 @@ def as_migration_error(root: Path, warned: Sequence[warnings.WarningMessage] = (
 def _warning_of_alembic(warned: Sequence[warnings.WarningMessage]) -> str | None:
     # "Revision 1a2b is present more than once", "Revision 1a2b referenced from … is not present".
     found = [str(warning.message) for warning in warned if str(warning.message).startswith("Revision ")]
-    return f"{found[0]}: see the files in migrations/versions." if found else None
+    return f"{found[0]}: see the files of the revisions." if found else None
 
 
 def _place_and_cause(error: Exception, root: Path) -> str:

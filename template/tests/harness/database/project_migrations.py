@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 
 from ..app.wiring import load
 from ..connections.process import REDIRECT
-from ..core.project import alembic_ini, has_migrations, source_folders
+from ..core.project import alembic_command, alembic_ini, has_migrations, source_folders
 from ..core.settings import FILE, TABLE, settings_of
 from ..postgres.server import Server
 from .alembic_env import OnVersionApply
@@ -34,7 +34,7 @@ class WithoutMigrations(Migrations):
     count = 0
 
     def __init__(self, server: Server | None, config: pytest.Config) -> None:
-        super().__init__(server, alembic_ini(config), config.stash[REDIRECT])
+        super().__init__(server, alembic_ini(config), config.stash[REDIRECT], alembic_command(config))
         self._pytest_config = config
 
     def files(self, root: Path) -> list[Path]:
@@ -67,7 +67,7 @@ def migrations_of(config: pytest.Config, server: Server | None) -> Migrations:
     """The project's migrations, outside of a fixture; without a server, they can only be read."""
     if not has_migrations(config):
         return WithoutMigrations(server, config)
-    return Migrations(server, alembic_ini(config), config.stash[REDIRECT])
+    return Migrations(server, alembic_ini(config), config.stash[REDIRECT], alembic_command(config))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 A guard fails the test and its message says how to allow the code; the test's own failure is shown below, since it is
 often the cause. Skipped and xfailed tests keep their outcome. A guard restores what the test has changed in `finally`.
 `disabled_guards` of pyproject.toml turns guards off. `@pytest.mark.allow_guard` allows something in one test: the guard
-does not fire, but it restores.
+does not fire, but it restores. A guard that the baseline lists for a test does not fail it.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ..core.deprecated import warn
+from ..core.baseline import baseline_of
 from ..core.project import is_governed
 from ..core.settings import settings_of
 from ..core.source_lines import is_of_project
@@ -33,6 +33,8 @@ class Guard:
         fixtures: surrounds the function-scoped fixtures of a test.
         call: surrounds the test function, inside of its fixtures.
         formerly: its name before 0.4, which works until 0.5.
+        is_repeatable: whether it fires in every run of the same code, and refuses nothing. If not, the baseline's
+            entries allow what they name, and are kept when the guard does not fire.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Guard:
     fixtures: Around | None = None
     call: Around | None = None
     formerly: str | None = None
+    is_repeatable: bool = True
 
     def __post_init__(self) -> None:
         if self.name in GUARDS:
@@ -56,8 +59,13 @@ class Guard:
         return not self._names.intersection(settings_of(config).disabled_guards)
 
     def allowed(self, item: pytest.Item) -> tuple[str, ...] | None:
-        """What the test's marks allow: None without a mark, () for everything, or the listed names."""
-        marks = [mark.args[1:] for mark in _marks(item) if mark.args[0] in self._names]
+        """What the test's marks allow: None without a mark, () for everything, or the listed names.
+
+        Of a guard that is not repeatable, an entry of the baseline allows the same as a mark.
+        """
+        marks = [mark.args[1:] for mark in marks_of(item) if mark.args[0] in self._names]
+        if not self.is_repeatable:
+            marks += [tuple(parts[1:]) for parts in _baseline_entries(item) if parts[0] == self.name]
         if not marks:
             return None
         return () if () in marks else tuple(what for mark in marks for what in mark)
@@ -66,22 +74,38 @@ class Guard:
         """Whether it is on, the test is governed, and its marks do not allow everything."""
         return is_governed(item) and self.is_on(item.config) and self.allowed(item) != ()
 
-    def fires(self, item: pytest.Item, what: str, allow: str = "") -> None:
-        """Fail the test at the end of the current phase, unless the guard is off or the test's marks allow it.
+    def fires(self, item: pytest.Item, what: str, allow: str = "", key: str | None = None) -> None:
+        """Fail the test at the end of the current phase, unless the guard is off, or the test's marks allow it.
 
         Args:
             item: the test.
             what: what happened, and the place on further lines.
             allow: the second argument of the mark, if it can be allowed by name, such as `api.example.com`.
+            key: the name in the baseline, if it differs: the same in each run.
         """
         if not self.applies_to(item):
             return
         named = f', "{allow}"' if allow else ""
-        item.stash.setdefault(FIRED, []).append(
+        text = (
             f"guard {self.name}: {what}\n{self.why}\n{self.instead}\n"
             f'Allow it here: @pytest.mark.allow_guard("{self.name}"{named})\n'
             f'Allow it everywhere: disabled_guards = ["{self.name}"] under [tool.savepoint] in pyproject.toml'
         )
+        parts = [self.name, *filter(None, [allow if key is None else key])]
+        item.stash.setdefault(FIRED, []).append(Fired(text, ": ".join(parts)))
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A message that fails a test.
+
+    Args:
+        text: the message.
+        key: the guard, and what it names, for the baseline; None for a rule of the harness, which no baseline lets be.
+    """
+
+    text: str
+    key: str | None = None
 
 
 class CurrentTest:
@@ -118,47 +142,37 @@ class CurrentTest:
 
 
 GUARDS: dict[str, Guard] = {}
-FIRED = pytest.StashKey[list[str]]()
-# The outcome of the setup, then of the call.
-OUTCOME = pytest.StashKey[str]()
+FIRED = pytest.StashKey[list[Fired]]()
 # The guards that are on.
 ENABLED = pytest.StashKey[list[Guard]]()
 
 
-def _marks(item: pytest.Item) -> list[pytest.Mark]:
+def marks_of(item: pytest.Item) -> list[pytest.Mark]:
+    """The marks of a test that allow guards."""
     return [*item.iter_markers("allow_guard"), *item.iter_markers("allow")]
 
 
-def check_names(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse unknown names of guards: a misspelled name would have no effect."""
-    former = {guard.formerly: guard.name for guard in GUARDS.values()}
-    used = [("disabled_guards in pyproject.toml", name) for name in settings_of(config).disabled_guards]
-    for item in items:
-        for mark in _marks(item):
-            name = mark.args[0] if mark.args else ""
-            used.append((f"{item.nodeid}: @pytest.mark.{mark.name}", name))
-            if mark.name == "allow":
-                place = f"{item.nodeid}: @pytest.mark.allow{mark.args}"
-                arguments = ", ".join(map(repr, [former.get(name, name), *mark.args[1:]])).replace("'", '"')
-                warn(config, place, f"Write: @pytest.mark.allow_guard({arguments})")
-    for place, name in used:
-        if name in former and "allow" not in place:
-            warn(config, f'guard "{name}"', f"Write: {former[name]}")
-    if unknown := [(place, name) for place, name in used if name not in GUARDS and name not in former]:
-        names = ", ".join(sorted(GUARDS))
-        raise pytest.UsageError(
-            "\n".join(f"{place}: unknown guard {name!r}. Guards: {names}" for place, name in unknown)
-        )
+def _baseline_entries(item: pytest.Item) -> list[list[str]]:
+    """The entries of the baseline for a test, each split into the guard and what it names."""
+    baseline = baseline_of(item.config)
+    return [key.split(": ", 1) for key in baseline.known("guards", id_of(item))] if baseline.guards else []
 
 
-def _enabled(item: pytest.Item) -> list[Guard]:
-    config = item.config
-    if not is_governed(item):
-        return []
+def id_of(item: pytest.Item) -> str:
+    """The id of a test, without the group that `--dist loadgroup` adds."""
+    return f"{item.parent.nodeid if item.parent else ''}::{item.name}"
+
+
+def enabled(config: pytest.Config) -> list[Guard]:
+    """The guards that are on."""
     # Needed twice for each test.
     if ENABLED not in config.stash:
         config.stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(config)]
     return config.stash[ENABLED]
+
+
+def _enabled_for(item: pytest.Item) -> list[Guard]:
+    return enabled(item.config) if is_governed(item) else []
 
 
 @contextmanager
@@ -173,23 +187,10 @@ def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _guarded(request: pytest.FixtureRequest) -> Iterator[None]:
     """Surrounds all function-scoped fixtures of a test: it is autouse and requests no other, so it is set up first."""
-    with _entered(request.node, [guard.fixtures for guard in _enabled(request.node)]):
+    with _entered(request.node, [guard.fixtures for guard in _enabled_for(request.node)]):
         yield
 
 
 def entered_call(item: pytest.Item) -> AbstractContextManager[None]:
     """Surrounds the test function."""
-    return _entered(item, [guard.call for guard in _enabled(item)])
-
-
-def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Fail a test if a guard has fired; the test's own failure is shown below."""
-    fired = item.stash.get(FIRED, [])
-    if fired and call.when != "setup":
-        if "skipped" not in (report.outcome, item.stash.get(OUTCOME, "")):
-            its_own = [report.longreprtext] if report.failed else []
-            report.outcome = "failed"
-            report.longrepr = "\n\n".join([*fired, *its_own])
-        fired.clear()
-    if call.when != "teardown":
-        item.stash[OUTCOME] = report.outcome
+    return _entered(item, [guard.call for guard in _enabled_for(item)])

@@ -27,6 +27,8 @@ GUARD = Guard(
     why="The task continues during later tests, uses their database, and makes them fail instead.",
     instead="Await the task, or cancel it and then await it. The application's tasks must end with its lifespan.",
     formerly="tasks",
+    # It depends on the time that a task takes.
+    is_repeatable=False,
 )
 
 

@@ -22,6 +22,8 @@ GUARD = Guard(
     "network",
     why="A test that depends on another server fails when that server fails, and may change its data.",
     instead="Mock the service below its client library, e.g. with respx for httpx.",
+    # A port may be another one in each run. What the baseline lists is not blocked.
+    is_repeatable=False,
 )
 
 
@@ -68,7 +70,7 @@ class Network:
             more = f"\nThe fixture `{MOCKED_BY[host]}` mocks it." if host in MOCKED_BY else ""
             if host in LOOPBACK:
                 more += f'\nIf tests need this server: allowed_hosts = ["{address}"] under [tool.savepoint].'
-            GUARD.fires(self._item, f"access to {address} was blocked{where}{more}", allow=address)
+            GUARD.fires(self._item, f"access to {address} was blocked{where}{more}", address, key=host)
         raise NetworkBlockedError(f"{address}: the network guard blocks all hosts except the test database")
 
     def _may_reach(self, item: pytest.Item, host: str, port: int | None) -> bool:

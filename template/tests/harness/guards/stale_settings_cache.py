@@ -100,4 +100,6 @@ GUARD = Guard(
     fixtures=_around_fixtures,
     call=_around_call,
     formerly="settings_cache",
+    # It depends on the tests before.
+    is_repeatable=False,
 )

@@ -1,4 +1,4 @@
-"""The job summary of GitHub Actions: the counts of tests, and the report of each failure.
+"""The job summary of GitHub Actions: the counts of tests, the first report, and the report of each failure.
 
 Without GITHUB_STEP_SUMMARY, nothing is written. The first 20 failures are shown, and the end of a long report: GitHub
 drops a summary over 1 MiB.
@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 
 import pytest
+
+from . import first_report
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 FAILURES = 20
@@ -23,22 +25,25 @@ def write(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> N
     # A worker of pytest-xdist calls this hook too.
     if (path := os.environ.get(VARIABLE)) and not hasattr(config, "workerinput"):
         with Path(path).open("a", encoding="utf-8") as page:
-            page.write(_page(terminalreporter.stats))
+            page.write(_page(terminalreporter.stats, first_report.lines(config)))
 
 
-def _page(stats: dict[str, list[pytest.TestReport]]) -> str:
+def _page(stats: dict[str, list[pytest.TestReport]], found: list[str]) -> str:
     counts = [f"{len(stats[outcome])} {outcome}" for outcome in OUTCOMES if stats.get(outcome)]
     failures = [*stats.get("failed", []), *stats.get("error", [])]
     more = [f"{len(failures) - FAILURES} more failures: see the log.\n"] if len(failures) > FAILURES else []
     heading = f"### Tests: {', '.join(counts) or 'none ran'}\n"
-    return "\n".join([heading, *map(_details, failures[:FAILURES]), *more])
+    report = [f"<pre>{_escaped(chr(10).join(found))}</pre>\n"] if found else []
+    return "\n".join([heading, *report, *map(_details, failures[:FAILURES]), *more])
 
 
 def _details(report: pytest.TestReport) -> str:
     text = report.longreprtext
     text = text if len(text) <= CHARACTERS else f"…{text[-CHARACTERS:]}"
-    # <pre> and not a fence, which the report may contain. A blank line would end the HTML.
-    return (
-        f"<details><summary><code>{escape(report.nodeid)}</code></summary>"
-        f"<pre>{escape(text).replace(chr(10), '&#10;')}</pre></details>\n"
-    )
+    # <pre> and not a fence, which the report may contain.
+    return f"<details><summary><code>{escape(report.nodeid)}</code></summary><pre>{_escaped(text)}</pre></details>\n"
+
+
+def _escaped(text: str) -> str:
+    # A blank line would end the HTML.
+    return escape(text).replace("\n", "&#10;")

@@ -6,6 +6,9 @@ The drift check names the column, but is easily overlooked among many failures.
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from ..core.project import run_of_pytest
+from ..core.source_lines import HARNESS
+
 # undefined_column, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html
 UNDEFINED = {"42703", "42P01"}
 PROPERTY = ("savepoint", "undefined")
@@ -40,8 +43,9 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
     """Must be called after pytest's list of failed tests, which may be long."""
     counter = config.pluginmanager.get_plugin("savepoint_undefined")
     if counter is not None and counter.count:
+        command = run_of_pytest(config, HARNESS / "checks")
         terminalreporter.write_line(
             f"{counter.count} failed because the database has no such column or table. The migrations make the schema; "
-            "if the models say something else, this prints the missing lines: pytest tests/harness/checks",
+            f"if the models say something else, this prints the missing lines: {command}",
             yellow=True,
         )

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from ..core.source_lines import place_of_call
 from ..database.alembic_env import IN_MIGRATION
-from ..guards.base import FIRED
+from ..guards.base import FIRED, Fired
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ def watching(item: pytest.Item) -> Iterator[None]:
     finally:
         closed = [(entry, origin) for entry, origin in list(ORIGINS.items()) if origin.loop.is_closed()]
         if leaked := [origin.place or "a library" for entry, origin in closed if _discard(entry)]:
-            item.stash.setdefault(FIRED, []).append(
+            text = (
                 "a database connection was still open when asyncio.run() closed its event loop:\n"
                 + "".join(f"  {place}\n" for place in dict.fromkeys(leaked))
                 + "In an async test, await the coroutine instead of passing it to asyncio.run(). Otherwise create the "
                 "engine inside of the coroutine, and end the coroutine with `await engine.dispose()`."
             )
+            item.stash.setdefault(FIRED, []).append(Fired(text))
 
 
 def _discard(entry: ConnectionPoolEntry) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from ..guards.base import OUTCOME
+from ..guards.outcome import OUTCOME
 
 # Most tests allocate less, so that the collector does not also run in the middle of a test.
 THRESHOLD = 10_000

@@ -6,6 +6,7 @@ sequences owned by a column (a rename keeps the old name), objects of extensions
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
@@ -119,17 +120,37 @@ def catalog_by(rows: Callable[[str], Iterable[Any]]) -> Catalog:
     return {f"{kind} {name}": definition or "" for kind, query in QUERIES.items() for name, definition in rows(query)}
 
 
-def differences(expected: Catalog, actual: Catalog) -> list[str]:
-    """A line for each object that only `expected` has (`-`) or only `actual` (`+`); both lines if they differ."""
-    lines = []
-    for name in sorted(expected.keys() | actual.keys()):
-        if _normalized(expected.get(name)) == _normalized(actual.get(name)):
-            continue
-        if name in expected:
-            lines.append(f"- {name}: {expected[name]}")
-        if name in actual:
-            lines.append(f"+ {name}: {actual[name]}")
-    return lines
+@dataclass(frozen=True)
+class Difference:
+    """An object that only one schema has, or that differs; its text has a line for each definition.
+
+    Args:
+        name: the kind and the name of the object.
+        expected: its definition in the first schema (`-`); None if there is no such object.
+        actual: its definition in the second schema (`+`).
+    """
+
+    name: str
+    expected: str | None
+    actual: str | None
+
+    def __str__(self) -> str:
+        definitions = {"-": self.expected, "+": self.actual}
+        return "\n".join(f"{sign} {self.name}: {text}" for sign, text in definitions.items() if text is not None)
+
+    def key(self, only_expected: str, only_actual: str, differs: str) -> str:
+        """One of the words, and the name."""
+        word = only_expected if self.actual is None else only_actual if self.expected is None else differs
+        return f"{word} {self.name}"
+
+
+def differences(expected: Catalog, actual: Catalog) -> list[Difference]:
+    """The objects that only `expected` has or only `actual`, or that differ, by name."""
+    return [
+        Difference(name, expected.get(name), actual.get(name))
+        for name in sorted(expected.keys() | actual.keys())
+        if _normalized(expected.get(name)) != _normalized(actual.get(name))
+    ]
 
 
 def _normalized(definition: str | None) -> str | None:

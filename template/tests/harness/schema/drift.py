@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from .catalog import catalog, differences
+from .catalog import Difference, catalog, differences
 
 EXTENSIONS = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
@@ -26,9 +26,9 @@ def prepare(empty: Connection[Any], migrated: Connection[Any]) -> None:
 
 def drift_between(
     from_models: Connection[Any], migrated: Connection[Any], ignored: Collection[str]
-) -> tuple[list[str], set[str]]:
-    """A line for each object that only the models (`-`) or only the migrations have (`+`), both if they differ; and the
-    patterns of `ignored` that match an object that only the migrations have."""
+) -> tuple[list[Difference], set[str]]:
+    """The objects that only the models (`-`) or only the migrations have (`+`), or that differ; and the patterns of
+    `ignored` that match an object that only the migrations have."""
     expected, actual = catalog(from_models), catalog(migrated)
     matched = {
         name: {pattern for pattern in ignored if fnmatchcase(name, pattern)} for name in actual.keys() - expected

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from ..database.databases import WorkerDatabases
 from ..database.migrations import Migrations
 from ..postgres.server import Server
-from .catalog import Catalog, catalog, catalog_by, differences
+from .catalog import Catalog, Difference, catalog, catalog_by, differences
 
 # How many of the newest downgrades are compared: each needs two catalogs, of 8 ms.
 NEWEST = 20
@@ -40,13 +41,17 @@ class MigrationHistory:
     Attributes:
         statements: the statements of each upgrade, by revision, in order.
         leftovers: what a downgrade has left behind (`+`) or removed too much (`-`), by revision.
+        downgraded: the revisions whose downgrade has run, in order.
+        compared: those of them whose schema after the downgrade was compared.
         rewrites: the revisions whose upgrade has rewritten an existing table.
     """
 
     migrations: Migrations
     database: str
     statements: dict[str, list[str]] = field(default_factory=dict)
-    leftovers: dict[str, list[str]] = field(default_factory=dict)
+    leftovers: dict[str, list[Difference]] = field(default_factory=dict)
+    downgraded: list[str] = field(default_factory=list)
+    compared: set[str] = field(default_factory=set)
     rewrites: set[str] = field(default_factory=set)
     _schemas: dict[Heads, Catalog] = field(default_factory=dict)
     _files: dict[int, int] = field(default_factory=dict)
@@ -61,6 +66,15 @@ class MigrationHistory:
     def irreversible(self) -> str | None:
         """The newest revision that is declared irreversible."""
         return next((script.revision for script in self.revisions if reason(script, "irreversible")), None)
+
+    @property
+    def next_downgrade(self) -> str:
+        """The revision whose downgrade is the next one to run."""
+        return next((script.revision for script in self.revisions if script.revision not in self.downgraded), "base")
+
+    def file(self, revision: str) -> Path:
+        """The file of a revision."""
+        return Path(next(script.path for script in self.revisions if script.revision == revision))
 
     def up(self, empty: Catalog) -> None:
         """Upgrade to head; `empty` is the catalog before. Raises `MigrationError`."""
@@ -89,9 +103,16 @@ class MigrationHistory:
         self._sent.clear()
 
     def _after_downgrade(self, *, ctx: Any, step: Any, heads: set[str], run_args: object) -> None:
+        self.downgraded.append(step.up_revision_id)
         before = self._schemas.get(frozenset(heads))
-        if before is not None and (found := differences(before, catalog_by(sender(ctx.connection)))):
-            self.leftovers[step.up_revision_id] = found
+        if before is None:
+            return
+        self.compared.add(step.up_revision_id)
+        # What a newer downgrade has left behind is not reported again.
+        reported = {difference for found in self.leftovers.values() for difference in found}
+        found = differences(before, catalog_by(sender(ctx.connection)))
+        if new := [difference for difference in found if difference not in reported]:
+            self.leftovers[step.up_revision_id] = new
 
 
 def sender(connection: Connection) -> Callable[[str], Any]:

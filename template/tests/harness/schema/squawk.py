@@ -60,6 +60,11 @@ class Unsafe:
     rule: str
     message: str
 
+    @property
+    def key(self) -> str:
+        """The rule and the statement, without squawk's words."""
+        return f"{self.rule}: {self.statement}"
+
     def __str__(self) -> str:
         return f"{self.statement}\n    {self.rule}: {self.message}\n    Instead: {RULES[self.rule]}."
 

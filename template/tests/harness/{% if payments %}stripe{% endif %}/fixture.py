@@ -8,7 +8,8 @@ import pytest
 import respx
 
 from ..guards import network
-from ..guards.base import OUTCOME, Guard
+from ..guards.base import Guard
+from ..guards.outcome import OUTCOME
 from .mock import GENERATED, MockStripe
 
 HOST = "api.stripe.com"
