@@ -149,4 +149,7 @@ def test_a_missing_schemathesis_is_one_line(
     outcome = Changed.of(project, tmp_path / "copy", []).pytest(FUZZ, TEST_DATABASE_URL=url)
 
     [said] = outcome.failed.values()
-    assert said == "schemathesis is not installed. Run: uv run --group fuzz pytest tests/harness/checks/fuzz.py"
+    assert said == (
+        "schemathesis is not installed. Run: uv run --group fuzz pytest tests/harness/checks/fuzz.py\n"
+        "Or install schemathesis and uvicorn."
+    )

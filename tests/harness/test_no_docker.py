@@ -44,7 +44,7 @@ def test_an_engine_and_no_testcontainers(sample: Sample, listening: str) -> None
     outcome = sample.pytest("--postgres", "docker", DOCKER_HOST=listening)
 
     reason = f"found a daemon at {listening}, but testcontainers is not installed"
-    assert f"  Docker: {reason}. Run `uv run --group docker pytest`\n" in outcome.error
+    assert f"  Docker: {reason}. Run `uv run --group docker pytest`, or install testcontainers\n" in outcome.error
 
 
 def test_an_engine_without_permission(listening: str, monkeypatch: pytest.MonkeyPatch) -> None:

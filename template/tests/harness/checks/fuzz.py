@@ -26,7 +26,7 @@ from ..core.project import shown
 from ..core.requests import App
 from ..core.source_lines import places
 
-INSTALL = "schemathesis is not installed. Run: uv run --group fuzz pytest {}"
+INSTALL = "schemathesis is not installed. Run: uv run --group fuzz pytest {}\nOr install schemathesis and uvicorn."
 
 # httpx's default headers; schemathesis has its own.
 DEFAULT_HEADERS = {"accept", "accept-encoding", "connection", "user-agent"}

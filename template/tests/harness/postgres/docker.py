@@ -49,7 +49,8 @@ def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Ser
     daemon = _daemon()
     if find_spec("testcontainers") is None:
         raise NoServerError(
-            f"found a daemon at {daemon}, but testcontainers is not installed. Run `uv run --group docker pytest`"
+            f"found a daemon at {daemon}, but testcontainers is not installed. Run `uv run --group docker pytest`, "
+            "or install testcontainers"
         )
     password = secrets.token_hex(16)
     environment = os.environ | {

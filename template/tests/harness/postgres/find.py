@@ -18,7 +18,7 @@ NOT_SET = f"{url.VARIABLE} is not set"
 HELP = """\
 Do one of the following:
   install PostgreSQL {major}, and set POSTGRES_BIN if its folder is not a standard one;
-  start Docker, and run `uv run --group docker pytest`;
+  start Docker, and run `uv run --group docker pytest`, or install testcontainers;
   set TEST_DATABASE_URL=postgresql://user@host/postgres, for a server where the user may create databases."""
 
 
