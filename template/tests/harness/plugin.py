@@ -15,7 +15,7 @@ from . import guards, options
 from .app import sessions
 from .connections import process
 from .core import deprecated, private_api, project, run, settings
-from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
+from .database import fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, network, stale_settings_cache
 from .reports import explanations, github_summary, missing_column, query_report, tracebacks
 from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
@@ -85,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     project.configure(config)
     for part in (process, sessions, async_plugin, interrupted, ended_loops, lock_holders, new_revisions):
         part.configure(config)
+    fixture_rows.configure(config)
     for guard in GUARDS:
         if hasattr(guard, "configure"):
             guard.configure(config)
@@ -147,7 +148,7 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     with (
         deadline.limiting_fixture(fixturedef, request.config),
-        late_fixtures.refusing_writes(fixturedef, request.config),
+        late_fixtures.around_setup(fixturedef, request),
     ):
         return (yield)
 

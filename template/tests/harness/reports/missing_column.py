@@ -6,6 +6,8 @@ The drift check names the column, but is easily overlooked among many failures.
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from ..transaction.raw_connection import sqlstate
+
 # undefined_column, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html
 UNDEFINED = {"42703", "42P01"}
 PROPERTY = ("savepoint", "undefined")
@@ -13,7 +15,7 @@ PROPERTY = ("savepoint", "undefined")
 
 def is_missing(error: BaseException) -> bool:
     """Whether a statement has failed because a column or a table does not exist."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED
+    return isinstance(error, DBAPIError) and sqlstate(error.orig) in UNDEFINED
 
 
 def mark(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
