@@ -74,6 +74,8 @@ class Engines:
     @property
     def is_synchronous(self) -> bool:
         """Whether there is a synchronous engine, and the application has no asynchronous engine."""
+        # Called for each test, of which each may create an engine.
+        self._created = [made for made in self._created if made.engine() is not None]
         if self._first(is_async=True, is_of_test=False) is not None:
             return False
         known = {engine for made in self._created if (engine := made.engine()) is not None}

@@ -59,7 +59,8 @@ class LifespanConnections:
 
     def opened(self, connection: Any) -> None:
         """Called with the new connection of a driver."""
-        if self.is_in_task:
+        # A connection with the attribute `logical` is a proxy on the shared connection.
+        if self.is_in_task and not hasattr(connection, "logical"):
             self._opened.add(connection)
 
     def checked_out(self, connection: Any, record: ConnectionPoolEntry, fairy: object) -> None:

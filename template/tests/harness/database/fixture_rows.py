@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ..app.sessions import active_sessions, unflushed_models
+from ..app.sessions import active_sessions, is_of_lifespan, unflushed_models
 from ..app.testclient_requests import track
 from ..connections.process import REDIRECT
 from ..core.run import stop_run
@@ -26,8 +26,8 @@ HARNESS = __name__.rpartition(".database.")[0]
 SCOPES = ("session", "package", "module", "class")
 
 NARROWER = (
-    "The fixture `{}` with scope {} wrote to the database after the fixture `{}` with scope {}, whose rows are gone "
-    "earlier. Let `{2}` request `{0}`, so that `{0}` is set up first."
+    "The fixture `{0}` with scope {1} wrote to the database after the fixture `{2}` with scope {3}, whose rows are "
+    "gone earlier. Let `{2}` request `{0}`, so that `{0}` is set up first."
 )
 IN_USE = (
     "The fixture `{}` with scope {} wrote to the database, and its rows cannot be copied, since a separate connection "
@@ -48,7 +48,7 @@ class FixtureRows:
         self._redirect = config.stash[REDIRECT]
         self._written: list[tuple[pytest.FixtureDef[Any], str]] = []
         self._database: WorkerDatabase | None = None
-        self.is_stale = self.is_seeding = False
+        self.is_stale = self.is_seeding = self._is_tearing_down = False
 
     @contextmanager
     def around_setup(self, fixture: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
@@ -61,28 +61,22 @@ class FixtureRows:
         def begin() -> None:
             nonlocal has_begun
             has_begun = True
-            self._begin("seeding", request)
-
-        def end_of_teardown() -> None:
-            with self._seeding(None):
-                self._end(is_commit=False)
-            self._forget(fixture)
-
-        def begin_of_teardown() -> None:
-            self._redirect.synchronous.isolate = lambda: self._begin("test", request)
+            self._database = request.getfixturevalue("_worker_database")
+            self._redirect.begin("seeding")
 
         # The finalizer that is added first runs last.
-        fixture.addfinalizer(end_of_teardown)
+        fixture.addfinalizer(lambda: self._end_teardown(fixture))
         with self._seeding(begin):
             try:
                 yield
+                if has_begun:
+                    self._keep(fixture)
+                    self._config.stash[OPEN_SESSIONS] = OpenSessions(self._redirect)
             except BaseException:
-                self._end(is_commit=False)
+                if has_begun:
+                    self._end(is_commit=False)
                 raise
-            if has_begun:
-                self._keep(fixture)
-                self._config.stash[OPEN_SESSIONS] = OpenSessions()
-        fixture.addfinalizer(begin_of_teardown)
+            fixture.addfinalizer(self._begin_teardown)
 
     @contextmanager
     def _seeding(self, begin: Any) -> Iterator[None]:
@@ -94,9 +88,20 @@ class FixtureRows:
         finally:
             self.is_seeding, self._redirect.synchronous.isolate = False, before
 
-    def _begin(self, mode: Any, request: pytest.FixtureRequest) -> None:
-        self._database = request.getfixturevalue("_worker_database")
-        self._redirect.begin(mode)
+    def _begin_teardown(self) -> None:
+        def begin() -> None:
+            if self._redirect.is_shared:
+                self._is_tearing_down = True
+                self._redirect.begin("test")
+
+        self._redirect.synchronous.isolate = begin
+
+    def _end_teardown(self, fixture: pytest.FixtureDef[Any]) -> None:
+        self._redirect.synchronous.isolate = None
+        if self._is_tearing_down:
+            self._is_tearing_down = False
+            self._end(is_commit=False)
+        self._forget(fixture)
 
     def _end(self, *, is_commit: bool) -> None:
         if (wrong := self._redirect.end_synchronous(is_commit=is_commit)) is not None:
@@ -105,7 +110,8 @@ class FixtureRows:
     def _keep(self, fixture: pytest.FixtureDef[Any]) -> None:
         for session, activity in list(active_sessions(None)):
             # A session that stays open: its changes would be lost with the first test.
-            if (activity.written or unflushed_models(session)) and session._trans_context_manager is None:
+            is_changed = not is_of_lifespan(session) and (activity.written or unflushed_models(session))
+            if is_changed and session._trans_context_manager is None:
                 session.commit()
         narrower = self._narrower(fixture.scope)
         has_written = self._redirect.synchronous.has_changes()
@@ -117,7 +123,9 @@ class FixtureRows:
             databases = self._config.stash[DATABASES]
             self._written.append((fixture, databases.source))
             try:
-                self._use(databases.clone(self._disconnected().name))
+                with self._disconnected() as name:
+                    source = databases.clone(name)
+                self._use(source)
             except psycopg.errors.ObjectInUse:
                 stop_run(self._config, IN_USE.format(fixture.argname, fixture.scope))
 
@@ -137,15 +145,17 @@ class FixtureRows:
         """Replace the database by a copy without the rows of fixtures that have ended."""
         if self.is_stale:
             self.is_stale = False
-            self._config.stash[DATABASES].renew(self._disconnected().name)
+            with self._disconnected() as name:
+                self._config.stash[DATABASES].renew(name)
 
-    def _disconnected(self) -> WorkerDatabase:
-        """The worker's database, to which no engine is connected."""
+    @contextmanager
+    def _disconnected(self) -> Iterator[str]:
+        """The name of the worker's database, to which no engine is connected in the block."""
         assert self._database is not None, "a fixture has written to it"
-        OpenSessions().roll_back()
-        self._redirect.synchronous.close()
+        OpenSessions(self._redirect).roll_back()
         self._redirect.engines.replace_pools()
-        return self._database
+        with self._redirect.synchronous.closed():
+            yield self._database.name
 
     def _use(self, source: str) -> None:
         self._config.stash[DATABASES].source = source

@@ -47,7 +47,7 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
     if redirect.is_synchronous:
         track(request.config)
         request.config.stash[ROWS].restore_if_stale()
-        request.config.stash[OPEN_SESSIONS] = OpenSessions()
+        request.config.stash[OPEN_SESSIONS] = OpenSessions(redirect)
     reaches_application, is_isolated = "running_app" in request.fixturenames, False
 
     def isolate() -> None:

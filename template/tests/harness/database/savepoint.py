@@ -57,7 +57,7 @@ def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]
         yield
     finally:
         try:
-            left, wrong = end_synchronous(redirect, before, request.config.stash.get(OPEN_SESSIONS, None))
+            left, wrong = end_synchronous(redirect, request.config.stash.get(OPEN_SESSIONS, None))
         finally:
             if loop is None:
                 # No async test has run yet, so no asynchronous engine shares a connection.

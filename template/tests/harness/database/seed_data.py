@@ -48,7 +48,8 @@ async def copy_lifespan_rows(
     for pool, is_async in redirect.engines.replace_pools():
         await close_idle(pool, is_async=is_async)
     try:
-        databases.source = databases.clone(worker_database.name)
+        with redirect.synchronous.closed():
+            databases.source = databases.clone(worker_database.name)
     except psycopg.errors.ObjectInUse:
         stop_run(
             config,

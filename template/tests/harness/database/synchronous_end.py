@@ -13,16 +13,21 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, make_transient, make_transient_to_detached
 from sqlalchemy.orm.session import _sessions
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from ..app.sessions import is_of_lifespan
 from ..connections.redirect import Redirect
 from ..transaction.engine_events import Checkout, is_asynchronous
 
 
 class OpenSessions:
-    """The sessions that exist before a test, with their objects."""
+    """The sessions that exist before a test, with their objects.
 
-    def __init__(self) -> None:
+    Attributes:
+        checkouts: the connections that are checked out.
+    """
+
+    def __init__(self, redirect: Redirect) -> None:
+        self.checkouts = set(redirect.events.checkouts)
         self._rows: WeakKeyDictionary[Session, dict[Any, object]] = WeakKeyDictionary()
         for session in list(_sessions.values()):
             self._rows[session] = dict(session.identity_map)
@@ -30,8 +35,8 @@ class OpenSessions:
     def roll_back(self) -> None:
         """End the transactions of these sessions, and give each the objects that it had before."""
         for session, rows in list(self._rows.items()):
-            # SQLAlchemy refuses a rollback inside of `with session.begin():`.
-            if _is_of_postgresql(session) and session._trans_context_manager is None:
+            # Another thread may use a session of the lifespan; SQLAlchemy refuses this in `with session.begin():`.
+            if not is_of_lifespan(session) and _is_of_postgresql(session) and session._trans_context_manager is None:
                 session.rollback()
                 _restore(session, rows)
 
@@ -59,24 +64,22 @@ def _restore(session: Session, rows: dict[Any, object]) -> None:
 OPEN_SESSIONS = pytest.StashKey[OpenSessions]()
 
 
-def end_synchronous(
-    redirect: Redirect, before: set[ConnectionPoolEntry], sessions: OpenSessions | None
-) -> tuple[list[Checkout], str | None]:
+def end_synchronous(redirect: Redirect, before: OpenSessions | None) -> tuple[list[Checkout], str | None]:
     """Roll back the test; returns connections that the test has left open, and an error message or None.
 
     Args:
-        before: the connections that were open before the test.
-        sessions: the sessions that existed before the test.
+        before: what was open before the test; None if there was no synchronous engine.
     """
     transactions, is_used = redirect.synchronous.transactions, redirect.synchronous.raw is not None
     wrong = redirect.synchronous.end()
     if not is_used:
         return [], wrong
     # After the rollback: no statement is sent for what ends now.
-    if sessions is not None:
-        sessions.roll_back()
+    if before is not None:
+        before.roll_back()
+    old = before.checkouts if before is not None else set()
     checkouts = redirect.events.checkouts.items()
-    left = [checkout for record, checkout in checkouts if record not in before and not is_asynchronous(record)]
+    left = [checkout for record, checkout in checkouts if record not in old and not is_asynchronous(record)]
     for checkout in left:
         if (fairy := checkout.fairy()) is not None:
             fairy.invalidate()

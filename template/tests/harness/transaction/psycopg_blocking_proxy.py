@@ -19,8 +19,15 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
     raw = shared.raw
 
     class Cursor(raw.cursor_factory):  # type: ignore[misc,name-defined]  # the application's class
+        def __init__(self, connection: Any, **options: Any) -> None:
+            super().__init__(connection, **options)
+            self._of, self._options = shared.raw, options
+
         def execute(self, *arguments: Any, **options: Any) -> Any:
             with self._conn.sending(*arguments):
+                if self._of is not shared.raw:
+                    self._conn._follow()
+                    self.__init__(self._conn, **self._options)  # type: ignore[misc]  # it was closed and opened again
                 return super().execute(*arguments, **options)
 
         def executemany(self, *arguments: Any, **options: Any) -> None:

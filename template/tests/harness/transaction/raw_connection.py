@@ -1,4 +1,4 @@
-"""A connection of asyncpg or psycopg, with one interface."""
+"""A connection of a driver, with one interface."""
 
 from contextlib import suppress
 from dataclasses import dataclass

@@ -67,23 +67,22 @@ class SynchronousConnection:
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test or a fixture, and before the startup of the lifespan."""
-        self.transactions.begin(mode)
-        self._change()
+        with self.free:
+            self.transactions.begin(mode)
+            self.free.notify_all()
 
     def end(self, *, is_commit: bool = True) -> str | None:
-        """Roll back the test, or commit what a fixture or the lifespan wrote; returns an error message, or None.
-
-        Args:
-            is_commit: False to roll back what a fixture wrote.
-        """
+        """Roll back the test, or commit what a fixture or the lifespan wrote; returns an error message, or None."""
+        wrong = self._wait_for_lifespan()
         mode, self.transactions.mode = self.transactions.mode, "outside"
         if self.transactions.connection is None:
-            return None
+            return wrong
         if not self.free.acquire(timeout=LIMIT):
             self.terminate()
             return STILL_RUNS.format(LIMIT)
         try:
-            return finished(self.transactions.end(mode, is_commit=is_commit and mode == "seeding"))
+            is_commit = is_commit and mode == "seeding" and wrong is None
+            return finished(self.transactions.end(mode, is_commit=is_commit)) or wrong
         except BaseException as error:
             # The server rolls back a closed connection; an open transaction would continue in the next test.
             self.terminate()
@@ -106,6 +105,13 @@ class SynchronousConnection:
         self.transactions.use(None)
         if connection is not None:
             finished(connection.close())
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Close the connection, and let no engine open another one in the block."""
+        with self.free:
+            self.close()
+            yield
 
     def terminate(self) -> None:
         """Close it while a thread may be sending a statement, which fails."""
@@ -148,7 +154,7 @@ class SynchronousConnection:
             try:
                 finished(self.transactions.commit(logical))
             finally:
-                self._change()
+                self.free.notify_all()
 
     def roll_back(self, logical: LogicalConnection) -> None:
         """Roll back a transaction; raises `IsolationError` if that would undo changes of another transaction."""
@@ -156,7 +162,7 @@ class SynchronousConnection:
             try:
                 finished(self.transactions.roll_back(logical))
             finally:
-                self._change()
+                self.free.notify_all()
 
     def end_connecting(self, logical: LogicalConnection) -> None:
         """Called when the pool has set up a connection."""
@@ -177,12 +183,17 @@ class SynchronousConnection:
                 wrong = STAYS_OPEN.format(blocker.name, LIMIT)
                 self.transactions.refuse(f"{wrong} Waiting for it: {logical.name}. {OWN_DATABASE}")
 
+    def _wait_for_lifespan(self) -> str | None:
+        """Wait until a task of the lifespan has ended its transaction; returns an error message, or None."""
+        deadline = monotonic() + LIMIT
+        with self.free:
+            while (owner := self.transactions.savepoints.lifespan_owner()) is not None:
+                if not self.free.wait(deadline - monotonic()):
+                    return STAYS_OPEN.format(owner.name, LIMIT)
+        return None
+
     def _blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
         if logical.is_of_lifespan and self.transactions.mode == "outside":
             # The lifespan waits for the next test.
             return LogicalConnection()
         return self.transactions.savepoints.blocker(logical)
-
-    def _change(self) -> None:
-        with self.free:
-            self.free.notify_all()

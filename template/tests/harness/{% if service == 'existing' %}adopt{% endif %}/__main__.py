@@ -25,6 +25,13 @@ PLUGINS = """\
 {} has `pytest_plugins` already. Add "{}" to its list."""
 SEVERAL = """\
 Several applications were found: {}. The first was taken. To test another, change `application`."""
+SYNCHRONOUS = """\
+The engines are synchronous: in a test, they share one connection, one statement at a time. TestClient and the service's
+own sessions work as they are. What a fixture with a wider scope than a function writes is in every test until the
+fixture ends. A test with several connections at once needs @pytest.mark.own_database."""
+HEADERS = """\
+Malformed requests are sent by `client`, without a token. To send them with a token, name a fixture that returns
+headers: malformed_request_client = "{}"."""
 HIDING = """\
 These fixtures have the name of one of the harness's. They hide it from your tests, and the harness does not need it.
 Where one creates an engine or a database, delete it: the application's own engine is redirected."""
@@ -102,6 +109,10 @@ def main(arguments: list[str]) -> None:
         print("Nothing is to be written.")
     if "application" in lines and len(applications := service.applications()) > 1:
         print(SEVERAL.format(", ".join(applications)) + "\n")
+    if service.is_synchronous():
+        print(f"{SYNCHRONOUS}\n")
+        if headers := service.headers():
+            print(HEADERS.format(headers[0]) + "\n")
     if "pytest-asyncio" in names:
         print(f"{ASYNCIO}\n")
     if hiding := list(service.fixtures()):

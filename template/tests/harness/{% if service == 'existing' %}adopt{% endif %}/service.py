@@ -8,6 +8,7 @@ from pathlib import Path
 HARNESS = Path(__file__).resolve().parents[1]
 
 NOT_OWN = ("venv", "node_modules")
+ASYNCHRONOUS = {"create_async_engine", "async_engine_from_config", "AsyncEngine", "AsyncSession"}
 Module = tuple[Path, ast.Module]
 
 
@@ -43,7 +44,7 @@ class Service:
         """As `app.main:app`, or `app.main:create_app()`; the likeliest first."""
         found = []
         for path, tree in self.modules:
-            if HARNESS.parent in path.parents or path.name.startswith("test_") or path.name == "conftest.py":
+            if self._is_test(path):
                 continue
             name = self.name(path)
             likely = name.rpartition(".")[2] not in ("main", "app", "asgi"), name.count(".")
@@ -89,6 +90,20 @@ class Service:
                 if name in imported:
                     return imported[name] + dot + rest
         return None
+
+    def is_synchronous(self) -> bool:
+        """Whether the service creates synchronous engines, and no asynchronous ones."""
+        trees = [tree for path, tree in self.modules if path.name != "env.py" and not self._is_test(path)]
+        calls = {ast.unparse(node.func) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        names = {name.rpartition(".")[2] for name in calls}
+        return "create_engine" in names and not names & ASYNCHRONOUS
+
+    def _is_test(self, path: Path) -> bool:
+        return HARNESS.parent in path.parents or path.name.startswith("test_") or path.name == "conftest.py"
+
+    def headers(self) -> list[str]:
+        """The fixtures that return the headers of a client, by their names."""
+        return [name for _, tree in self.modules for name, _ in _fixtures(tree) if name.endswith("headers")]
 
     def fixtures(self) -> Iterator[str]:
         """The service's fixtures that have the name of one of the harness's: `conftest.py:8: client`."""

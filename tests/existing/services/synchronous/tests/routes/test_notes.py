@@ -1,5 +1,5 @@
 from app import crud
-from app.models import NewNote, Note
+from app.models import NewNote, NewUser, Note
 from fastapi.testclient import TestClient
 from sqlmodel import Session, func, select
 
@@ -30,6 +30,16 @@ def test_notes_are_listed_with_their_owner(client: TestClient, reader_headers: d
 
     assert [note["text"] for note in notes] == ["milk", "bread"]
     assert {note["owner"]["email"] for note in notes} == {READER}
+
+
+def test_the_admin_lists_the_notes_of_all(client: TestClient, admin_headers: dict[str, str], db: Session) -> None:
+    for number in range(5):
+        user = crud.create_user(db, NewUser(email=f"{number}@example.com", password="secret"))  # noqa: S106 - of no service
+        crud.create_note(db, NewNote(text=f"note {number}"), user.id)
+
+    notes = client.get("/notes", headers=admin_headers).json()
+
+    assert [note["owner"]["email"] for note in notes] == [f"{number}@example.com" for number in range(5)]
 
 
 def test_a_note_of_another_user_is_not_deleted(
