@@ -93,6 +93,7 @@ def test_a_missing_commit(notebook: Changed, url: str) -> None:
 
     [said] = outcome.failed.values()
     assert "guard uncommitted_changes: POST /notes responded with 201 before its session committed changes to" in said
+    assert "Commit before the response: `session.commit()`." in said
 
 
 MAIL = """
@@ -317,6 +318,92 @@ def test_rows_of_a_fixture_are_there_as_long_as_the_fixture(notebook: Changed, u
     outcome = in_order(notebook, "tests/test_a.py", "tests/test_b.py", DATABASE_URL=url)
 
     assert outcome.code == 0, outcome.output
+
+
+def test_sessions_of_fixtures(notebook: Changed) -> None:
+    written(
+        notebook,
+        """
+        from app.deps import get_session
+
+        class UserFactory:
+            @staticmethod
+            def build(**attributes: str) -> User:
+                return User(password_hash="", **attributes)
+
+        @pytest.fixture(scope="session")
+        def seed_data():
+            def write(session: Session) -> None:
+                session.add(User(email="seed@example.com", password_hash=""))
+            return write
+
+        @pytest.fixture(scope="module")
+        def uncommitted() -> Iterator[Session]:
+            with Session(engine) as session:
+                session.add(User(email="uncommitted@example.com", password_hash=""))
+                session.flush()
+                yield session
+
+        @pytest.fixture(scope="module")
+        def in_a_block() -> Iterator[Session]:
+            with Session(engine) as session, session.begin():
+                session.add(User(email="block@example.com", password_hash=""))
+                yield session
+
+        @pytest.fixture
+        def overridden(client: TestClient, uncommitted: Session) -> Iterator[None]:
+            app.dependency_overrides[get_session] = lambda: uncommitted
+            yield
+            app.dependency_overrides.clear()
+
+        def emails(session: Session) -> list[str]:
+            return sorted(session.exec(select(User.email)).all())
+
+        SEEDED = [ADMIN, "block@example.com", "seed@example.com", "uncommitted@example.com"]
+
+        def test_one(db, uncommitted, in_a_block, overridden, create, client, admin_headers) -> None:
+            assert emails(in_a_block) == emails(uncommitted) == emails(db) == SEEDED
+            client.post("/users", json={"email": "ada@example.com", "password": "x"}, headers=admin_headers)
+            assert create(UserFactory, email="eve@example.com").id
+            in_a_block.add(User(email="max@example.com", password_hash=""))
+            in_a_block.flush()
+            assert len(emails(uncommitted)) == 7
+
+        def test_other(db, uncommitted, in_a_block, overridden, client, admin_headers) -> None:
+            assert emails(in_a_block) == emails(uncommitted) == emails(db) == SEEDED
+            assert client.get("/users/me", headers=admin_headers).status_code == 200
+
+        def test_of_the_harness(db_session: Session) -> None:
+            assert emails(db_session) == SEEDED
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_fixture_that_fails_leaves_no_row(notebook: Changed) -> None:
+    written(
+        notebook,
+        """
+        @pytest.fixture(scope="module")
+        def failing(db: Session) -> None:
+            db.add(User(email="ada@example.com", password_hash=""))
+            db.commit()
+            raise RuntimeError("on purpose")
+
+        def test_with_the_fixture(failing: None) -> None: ...
+
+        def test_without(db: Session) -> None:
+            assert db.exec(select(User.email)).all() == [ADMIN]
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert list(outcome.failed) == ["tests/test_own.py::test_with_the_fixture"]
+    assert outcome.passed == ["tests/test_own.py::test_without"]
 
 
 def test_a_fixture_of_a_wider_scope_that_is_set_up_later(notebook: Changed) -> None:

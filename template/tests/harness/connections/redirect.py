@@ -60,10 +60,11 @@ class Redirect(SharedConnections):
         ]
         self._is_listening = False
 
-    def listen(self) -> None:
-        """Redirect all connections from now on."""
+    def listen(self, *, is_late: bool = False) -> None:
+        """Redirect all connections from now on; if it is late, the application may have created engines already."""
         if not self._is_listening:
-            self.engines.find()
+            if is_late:
+                self.engines.find()
             self._is_listening = True
             for target, name, function in self._listeners:
                 event.listen(target, name, function)

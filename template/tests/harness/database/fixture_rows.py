@@ -18,7 +18,7 @@ from ..connections.process import REDIRECT
 from ..core.run import stop_run
 from .databases import WorkerDatabase
 from .own_database import CLONES
-from .synchronous_end import OPEN_SESSIONS, OpenSessions
+from .synchronous_end import OPEN_SESSIONS, OpenSessions, is_in_block
 from .template import DATABASES
 
 HARNESS = __name__.rpartition(".database.")[0]
@@ -110,9 +110,8 @@ class FixtureRows:
     def _keep(self, fixture: pytest.FixtureDef[Any]) -> None:
         for session, activity in list(active_sessions(None)):
             # A session that stays open: its changes would be lost with the first test.
-            is_changed = not is_of_lifespan(session) and (activity.written or unflushed_models(session))
-            if is_changed and session._trans_context_manager is None:
-                session.commit()
+            if not is_of_lifespan(session) and (activity.written or unflushed_models(session)):
+                session.flush() if is_in_block(session) else session.commit()
         narrower = self._narrower(fixture.scope)
         has_written = self._redirect.synchronous.has_changes()
         self._end(is_commit=narrower is None)

@@ -35,9 +35,10 @@ class OpenSessions:
     def roll_back(self) -> None:
         """End the transactions of these sessions, and give each the objects that it had before."""
         for session, rows in list(self._rows.items()):
-            # Another thread may use a session of the lifespan; SQLAlchemy refuses this in `with session.begin():`.
-            if not is_of_lifespan(session) and _is_of_postgresql(session) and session._trans_context_manager is None:
-                session.rollback()
+            # Another thread may use a session of the lifespan.
+            if not is_of_lifespan(session) and _is_of_postgresql(session):
+                if not is_in_block(session):
+                    session.rollback()
                 _restore(session, rows)
 
 
@@ -48,7 +49,14 @@ def _is_of_postgresql(session: Session) -> bool:
     return True
 
 
+def is_in_block(session: Session) -> bool:
+    """Whether it is in a block `with session.begin():`, in which SQLAlchemy refuses a commit and a rollback."""
+    return session._trans_context_manager is not None
+
+
 def _restore(session: Session, rows: dict[Any, object]) -> None:
+    for row in list(session.new):
+        session.expunge(row)
     for key, row in dict(session.identity_map).items():
         if key not in rows:
             session.expunge(row)

@@ -12,4 +12,9 @@ class SynchronousTransactions(Transactions):
 
     def refuse(self, message: str) -> NoReturn:
         """Record a refusal, and raise `IsolationError`."""
-        super().refuse(message.replace("`await ", "`").replace("`async with", "`with"))
+        super().refuse(without_await(message))
+
+
+def without_await(advice: str) -> str:
+    """The same advice for synchronous code."""
+    return advice.replace("`await ", "`").replace("`async with", "`with")
