@@ -7,7 +7,7 @@ from pathlib import Path
 import copier
 import pytest
 
-from tests.environment import Project, synced
+from tests.environment import UV, Project, synced
 from tests.mistakes.project import Changed
 from tests.rendering import Render
 
@@ -35,6 +35,23 @@ def flat(render: Render, add: Add, environment: Path, default_python: Path, envi
     shutil.copytree(SERVICES / "flat", folder)
     add(folder)
     return Project(folder, synced(render(), environment, default_python).env)
+
+
+@pytest.fixture(scope="session")
+def synchronous(add: Add, default_python: Path, environments: Path) -> Project:
+    """`services/synchronous` with the harness, as README.md adds it, in an environment of its own: without asyncpg."""
+    folder = environments / "synchronous"
+    shutil.copytree(SERVICES / "synchronous", folder)
+    add(folder)
+    project = synced(folder, environments / "synchronous-environment", default_python)
+    project.check(UV, "add", "--dev", "-r", "tests/harness-requirements.txt")
+    return project
+
+
+@pytest.fixture
+def notebook(synchronous: Project, tmp_path: Path) -> Changed:
+    """A copy, for one test to write into."""
+    return Changed.of(synchronous, tmp_path / "notebook", [])
 
 
 @pytest.fixture

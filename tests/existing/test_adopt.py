@@ -244,7 +244,8 @@ def test_fixtures_that_hide_the_harness_s_are_listed(before: Changed) -> None:
             PROJECT,
             "asyncpg",
             "aiomysql",
-            "The harness needs SQLAlchemy on PostgreSQL, with asyncpg or psycopg; the dependencies have MySQL.\n",
+            "The harness needs SQLAlchemy on PostgreSQL, with asyncpg, psycopg or psycopg2; the dependencies have "
+            "MySQL.\n",
         ),
         (PROJECT, "asyncpg", "aiosqlite", "the dependencies have SQLite.\n"),
         (PROJECT, '"asyncpg>=0.29"', '"Django>=5"', "the dependencies have Django.\n"),

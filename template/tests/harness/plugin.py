@@ -13,7 +13,7 @@ from .app import own_clients, sessions
 from .connections import process
 from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .core.project import is_governed
-from .database import alembic_env, isolation, late_fixtures, lock_holders, own_database, server_gone
+from .database import alembic_env, fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
 from .modules import GUARDS, MODULES
 from .reports import (
@@ -61,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         part.configure(config)
     for part in (pytest_asyncio, async_plugin, interrupted, ended_loops):
         part.configure(config)
+    fixture_rows.configure(config)
     for guard in GUARDS:
         if hasattr(guard, "configure"):
             guard.configure(config)
@@ -136,7 +137,7 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     with (
         deadline.limiting_fixture(fixturedef, request.config),
-        late_fixtures.refusing_writes(fixturedef, request.config),
+        late_fixtures.around_setup(fixturedef, request),
         governed_tests.letting_end(fixturedef, request.config),
     ):
         return (yield)

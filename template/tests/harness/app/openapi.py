@@ -9,8 +9,12 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from ..core.settings import settings_of
+from ..transaction.blocking_connection import finished
 
 METHODS = ("get", "post", "put", "patch", "delete")
+
+# Headers that httpx adds.
+OF_EVERY_CLIENT = {"accept", "accept-encoding", "connection", "host", "user-agent"}
 
 Schema = Mapping[str, Any]
 
@@ -94,11 +98,22 @@ def resolved(schema: Schema, description: Schema) -> Schema:
 
 @pytest.fixture
 def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
-    """The client of the setting `malformed_request_client`, with the fixtures of `malformed_request_fixtures`."""
+    """The client of the setting `malformed_request_client`, with the fixtures of `malformed_request_fixtures`.
+
+    The setting may also name a fixture with the headers of a client.
+    """
     settings = settings_of(request.config)
     for name in settings.malformed_request_fixtures:
         _fixture(request, "malformed_request_fixtures", name)
-    client: AsyncClient = _fixture(request, "malformed_request_client", settings.malformed_request_client)
+    found = _fixture(request, "malformed_request_client", settings.malformed_request_client)
+    if isinstance(found, AsyncClient):
+        return found
+    # Headers, or a synchronous client such as Starlette's TestClient, which has headers and cookies.
+    headers = {
+        name: value for name, value in getattr(found, "headers", found).items() if name.lower() not in OF_EVERY_CLIENT
+    }
+    client: AsyncClient = finished(request.getfixturevalue("new_client")(headers=headers))
+    client.cookies.update(dict(getattr(found, "cookies", {})))
     return client
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 from sqlalchemy import TextClause, event
@@ -19,6 +19,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from ..core.requests import REQUEST, Request
 from ..transaction.fresh_session import TEST_SESSION
+from ..transaction.logical_connection import IN_LIFESPAN
 
 # SQL text that writes; the group is its table.
 WRITES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+([\w.\"]+)", re.I)
@@ -41,6 +42,7 @@ class SessionActivity:
     is_settled: bool = False
 
 
+_OF_LIFESPAN: WeakSet[Session] = WeakSet()
 _ACTIVE: WeakKeyDictionary[Session, SessionActivity] = WeakKeyDictionary()
 
 
@@ -55,7 +57,15 @@ def unflushed_models(session: Session) -> set[str]:
     return {type(row).__name__ for rows in (session.new, dirty, session.deleted) for row in rows}
 
 
+def is_of_lifespan(session: Session) -> bool:
+    """Whether a lifespan, or a task that it started, has used the session."""
+    return session in _OF_LIFESPAN
+
+
 def _created(session: Session, transaction: SessionTransaction) -> None:
+    # Not its truth: see `testclient_requests.Serving`.
+    if IN_LIFESPAN.get() is not False:
+        _OF_LIFESPAN.add(session)
     if transaction.parent is None and TEST_SESSION not in session.info:
         _ACTIVE[session] = SessionActivity(REQUEST.get())
 

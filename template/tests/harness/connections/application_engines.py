@@ -1,6 +1,7 @@
 """The application's engines for PostgreSQL, and their pools."""
 
 import functools
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +28,9 @@ class Engines:
     _connected: "WeakSet[Engine]" = field(default_factory=WeakSet)
     _of_harness: "WeakSet[Dialect]" = field(default_factory=WeakSet)
 
-    def exempt(self, engine: AsyncEngine) -> None:
+    def exempt(self, engine: AsyncEngine | Engine) -> None:
         """Mark an engine as one of the harness."""
-        self._of_harness.add(engine.sync_engine.dialect)
+        self._of_harness.add(engine.dialect)
 
     def is_of_harness(self, dialect: Dialect) -> bool:
         """Whether a dialect belongs to an engine of the harness."""
@@ -48,18 +49,50 @@ class Engines:
 
         return classmethod(record)
 
+    def find(self) -> None:
+        """Record the engines that were created before the constructor was wrapped: at the import of a conftest.py."""
+        # SQLAlchemy has no list of them.
+        found = [each for each in gc.get_objects() if issubclass(type(each), Engine)]
+        known = {made.engine() for made in self._created}
+        self._created += [CreatedEngine(ref(engine), is_of_test=False) for engine in found if engine not in known]
+
     def engine_connect(self, connection: Connection) -> None:
         """Listener of SQLAlchemy's event: an engine may have been created before the harness was loaded."""
         self._connected.add(connection.engine)
 
     def first(self) -> Engine | None:
-        """The first asynchronous engine that the application created; otherwise the first that a test created."""
-        for is_of_test in (False, True):
-            for made in self._created:
-                engine = made.engine()
-                if engine is not None and made.is_of_test == is_of_test and self._is_candidate(engine):
+        """The first engine that the application created; otherwise the first that a test created.
+
+        An asynchronous engine precedes a synchronous engine.
+        """
+        for is_async in (True, False):
+            for is_of_test in (False, True):
+                if (engine := self._first(is_async=is_async, is_of_test=is_of_test)) is not None:
                     return engine
-        return next((engine for engine in self._connected if self._is_candidate(engine)), None)
+            for engine in self._connected:
+                if self._is_postgresql(engine) and engine.dialect.is_async is is_async:
+                    return engine
+        return None
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether there is a synchronous engine, and the application has no asynchronous engine."""
+        # Called for each test, of which each may create an engine.
+        self._created = [made for made in self._created if made.engine() is not None]
+        if self._first(is_async=True, is_of_test=False) is not None:
+            return False
+        known = {engine for made in self._created if (engine := made.engine()) is not None}
+        if any(engine.dialect.is_async for engine in self._connected - known if self._is_postgresql(engine)):
+            return False
+        return any(not engine.dialect.is_async and self._is_postgresql(engine) for engine in {*known, *self._connected})
+
+    def _first(self, *, is_async: bool, is_of_test: bool) -> Engine | None:
+        for made in self._created:
+            engine = made.engine()
+            is_wanted = engine is not None and made.is_of_test == is_of_test and self._is_postgresql(engine)
+            if is_wanted and engine is not None and engine.dialect.is_async is is_async:
+                return engine
+        return None
 
     def only_others(self) -> set[str]:
         """The names of other database systems, if there are engines and none is for PostgreSQL."""
@@ -71,7 +104,7 @@ class Engines:
         return set() if "postgresql" in names else names
 
     def replace_pools(self) -> list[tuple[Pool, bool]]:
-        """Give each engine a new pool.
+        """Give each engine a new pool; connections that are checked out stay open.
 
         Returns:
             The old pools, and whether each is asynchronous; their idle connections are still open.
@@ -85,6 +118,3 @@ class Engines:
 
     def _is_postgresql(self, engine: Engine) -> bool:
         return engine.dialect.name == "postgresql" and engine.dialect not in self._of_harness
-
-    def _is_candidate(self, engine: Engine) -> bool:
-        return self._is_postgresql(engine) and engine.dialect.is_async

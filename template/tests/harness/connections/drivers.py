@@ -29,6 +29,8 @@ ADDRESS |= {"sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version
 # connection. They are needed again, since SQLAlchemy before 2.1 reuses options that a listener has modified.
 HARNESS = "harness"
 REQUESTED_BY = "savepoint_requested_by"
+# The same, for a synchronous engine that gets a proxy on the shared connection.
+SHARES = "savepoint_shares"
 
 # These pools connect in the background; `driver_pools` checks the connections that they return.
 POOLS = ("asyncpg.pool", "psycopg_pool", "psycopg2.pool")

@@ -22,6 +22,11 @@ class Policy(Protocol):
 
     direct_refusal: str | None
     is_shared: bool
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether synchronous engines share a connection."""
+
     shared: SharedConnection
     engine_refusal: Callable[[str], Exception | None]
 
@@ -39,13 +44,23 @@ class LifespanConnections:
         is_startup_or_shutdown = self._is_outside_of_test and self._policy.shared.transactions.mode != "outside"
         return self._policy.is_shared and IN_LIFESPAN.get() and not is_startup_or_shutdown
 
+    def is_read_only(self, must_share: bool) -> bool:
+        """Whether a new connection may not write.
+
+        Rows that a fixture with a wider scope or a task of the lifespan writes would stay for all later tests.
+        """
+        policy = self._policy
+        is_outside = policy.is_shared and policy.shared.transactions.mode == "outside" and not policy.is_synchronous
+        return is_outside or (self.is_in_task and not must_share)
+
     @property
     def _is_outside_of_test(self) -> bool:
         return self._policy.direct_refusal is None
 
     def opened(self, connection: Any) -> None:
         """Called with the new connection of a driver."""
-        if self.is_in_task:
+        # A connection with the attribute `logical` is a proxy on the shared connection.
+        if self.is_in_task and not hasattr(connection, "logical"):
             self._opened.add(connection)
 
     def checked_out(self, connection: Any, record: ConnectionPoolEntry, fairy: object) -> None:

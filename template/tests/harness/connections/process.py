@@ -11,7 +11,7 @@ REDIRECT = pytest.StashKey[Redirect]()
 def configure(config: pytest.Config) -> None:
     config.stash[REDIRECT] = PROCESS_REDIRECT
     PROCESS_REDIRECT.root = config.rootpath
-    PROCESS_REDIRECT.listen()
+    PROCESS_REDIRECT.listen(is_late=True)
     config.add_cleanup(PROCESS_REDIRECT.stop)
 
 

@@ -19,19 +19,17 @@ from sqlalchemy.pool import Pool
 from ..core.source_lines import HARNESS as FOLDER
 from ..core.source_lines import place_of_call
 from ..transaction.engine_events import EngineEvents
-from ..transaction.refusals import NO_DATABASE, IsolationError, NoTestDatabaseError, Refusals
-from ..transaction.shared_connection import SharedConnection
-from ..transaction.transactions import Transactions
+from ..transaction.refusals import NO_DATABASE, IsolationError, NoTestDatabaseError
 from . import driver_pools
-from .application_engines import Engines
 from .database_name import DatabaseCheck
-from .drivers import ADDRESS, HARNESS, REQUESTED_BY, Connect, Patches, address, options_of, requesting_pool
+from .drivers import ADDRESS, HARNESS, REQUESTED_BY, SHARES, Connect, Patches, address, options_of, requesting_pool
 from .lifespan_connections import LifespanConnections
 from .session_settings import with_settings
-from .sharing import proxy_creator, sharing_error
+from .shared_connections import SharedConnections
+from .sharing import proxy_creator, synchronous_proxy
 
 
-class Redirect:
+class Redirect(SharedConnections):
     """Redirects connections of this process to the database of the current test, or refuses them.
 
     Attributes:
@@ -46,11 +44,9 @@ class Redirect:
     def __init__(self) -> None:
         self.direct_refusal: str | None = None
         self.engine_refusal: Callable[[str], Exception | None] = IsolationError
+        super().__init__()
         self.is_shared = self.has_separate_connection = self.is_listening = False
         self.root = FOLDER.parents[1]
-        self.refusals = Refusals()
-        self.shared = SharedConnection(Transactions(refusals=self.refusals))
-        self.engines = Engines()
         self.events = EngineEvents(lambda: place_of_call(self.root))
         self._database: URL | None = None
         self._patches = Patches()
@@ -64,9 +60,11 @@ class Redirect:
             *self.events.listeners(),
         ]
 
-    def listen(self) -> None:
-        """Redirect all connections from now on."""
+    def listen(self, *, is_late: bool = False) -> None:
+        """Redirect all connections from now on; if it is late, the application may have created engines already."""
         if not self.is_listening:
+            if is_late:
+                self.engines.find()
             self.is_listening = True
             for target, name, function in self._listeners:
                 event.listen(target, name, function)
@@ -113,32 +111,38 @@ class Redirect:
         given = dict(options.get(REQUESTED_BY, options))
         options.clear()
         options |= {**given, REQUESTED_BY: given} if is_patched else given
-        self._isolate_if_needed()
+        self._isolate_if_needed(is_async=dialect.is_async)
         own_args, own_options = address(self.database(), dialect.driver)
         args[:] = own_args
         for name in ADDRESS & options.keys():
             del options[name]
         must_share = self._must_share(dialect.driver, is_async=dialect.is_async)
-        options |= with_settings(dialect.driver, options, self._is_read_only(must_share)) | own_options
-        if must_share:
+        options |= with_settings(dialect.driver, options, self._of_lifespan.is_read_only(must_share)) | own_options
+        if must_share and not dialect.is_async:
+            # `intercept` returns the proxy.
+            options[SHARES] = True
+        elif must_share:
             creator = options.pop("async_creator_fn", None)
             options["async_creator_fn"] = proxy_creator(dialect.driver, self.shared, creator)
 
     def intercept(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Redirect or refuse a connection that is requested from a driver; see `drivers.Policy`."""
-        requested_by = options.pop(REQUESTED_BY, None)
+        requested_by, shares = options.pop(REQUESTED_BY, None), options.pop(SHARES, False)
         if requested_by == HARNESS:
             return connect(*arguments, **options)
         pool = "sqlalchemy" if requested_by is not None else requesting_pool()
         if pool is None and not self._of_lifespan.is_in_task:
             self.refuse_direct(driver)
-        self._isolate_if_needed()
+        is_async = iscoroutinefunction(connect)
+        self._isolate_if_needed(is_async=is_async)
         own_arguments, own_options = address(self.database(), driver)
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
-        must_share = is_creator and self._must_share(driver, is_async=iscoroutinefunction(connect))
+        must_share = shares or (is_creator and self._must_share(driver, is_async=is_async))
         options = options_of(driver, arguments, options)
-        options = with_settings(driver, options, self._is_read_only(must_share)) | own_options
+        options = with_settings(driver, options, self._of_lifespan.is_read_only(must_share)) | own_options
+        if must_share and not is_async:
+            return synchronous_proxy(driver, self.synchronous, connect, own_arguments, options)
         if must_share:
             return proxy_creator(driver, self.shared, connect)(*own_arguments, **options)
         self.has_separate_connection |= self.shared.transactions.mode == "seeding"
@@ -171,24 +175,19 @@ class Redirect:
         """The calling place in the project, in parentheses after a space; "" if it is unknown."""
         return f" ({place})" if (place := place_of_call(self.root)) else ""
 
-    def _isolate_if_needed(self) -> None:
+    def _isolate_if_needed(self, *, is_async: bool) -> None:
         # Migrations run in a database of their own, also within a test that has none yet.
         if self._database is None or self.is_shared:
-            self.shared.isolate_if_needed()
+            (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"
         return is_late or (self.root / (place_of_call(self.root) or "")).is_relative_to(FOLDER.parent)
 
-    def _is_read_only(self, must_share: bool) -> bool:
-        # Rows that a fixture with a wider scope or a task of the lifespan writes would stay for all later tests.
-        is_outside = self.is_shared and self.shared.transactions.mode == "outside"
-        return is_outside or (self._of_lifespan.is_in_task and not must_share)
-
     def _must_share(self, driver: str, *, is_async: bool) -> bool:
         if not self.is_shared:
             return False
-        if (why := sharing_error(driver, self.shared, is_async=is_async)) is None:
+        if (why := self.sharing_error(driver, is_async=is_async)) is None:
             return True
         if self._of_lifespan.is_in_task:
             return False

@@ -29,6 +29,8 @@ USES: dict[str, tuple[str, ...]] = {
     "functools": ("_lru_cache_wrapper",),
     "httpx": ("AsyncClient._transport",),
     "sqlalchemy.connectors.asyncio": ("AsyncAdapt_dbapi_connection._execute_mutex",),
+    "sqlalchemy.orm.session": ("Session._trans_context_manager", "_sessions"),
+    "starlette.testclient": ("_TestClientTransport",),
     "sys": ("_current_frames", "_getframe"),
 }
 

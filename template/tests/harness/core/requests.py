@@ -6,6 +6,7 @@ context variable.
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ class Request:
 
     Attributes:
         scope: the ASGI scope.
-        sender: the task that sent the request and waits for the response.
+        sender: the task or thread that sent the request and waits for the response.
         task: the task that handles the request; None after its end.
         status: the status of the response; None before the response starts.
         statement_counts: how many times each statement was sent, by SQL.
@@ -31,7 +32,7 @@ class Request:
     """
 
     scope: Any
-    sender: asyncio.Task[Any] | None = None
+    sender: asyncio.Task[Any] | threading.Thread | None = None
     task: asyncio.Task[None] | None = None
     status: int | None = None
     statement_counts: dict[str, int] = field(default_factory=dict)
@@ -46,6 +47,9 @@ class Request:
 
 REQUEST: ContextVar[Request | None] = ContextVar("savepoint_request", default=None)
 
+# The sender of a request of TestClient, in whose context the application handles the request.
+SENDER: ContextVar[asyncio.Task[Any] | threading.Thread | None] = ContextVar("savepoint_sender", default=None)
+
 # Requests that have not ended, in the order of their start.
 ACTIVE_REQUESTS: dict[Request, None] = {}
 
@@ -54,7 +58,7 @@ ON_RESPONSE_START: list[Callable[[Request], None]] = []
 ON_REQUEST_END: list[Callable[[Request], None]] = []
 
 
-def acting_task() -> asyncio.Task[Any] | None:
+def acting_task() -> asyncio.Task[Any] | threading.Thread | None:
     """The current task; in the task of a request, the task that sent the request."""
     request, task = REQUEST.get(), asyncio.current_task()
     return request.sender if request is not None and request.task is task else task
@@ -75,6 +79,20 @@ def _end(request: Request, task: asyncio.Task[None]) -> None:
     del ACTIVE_REQUESTS[request]
     # Break a reference cycle: the task's context refers to the request.
     request.task = None
+
+
+async def handle(app: App, scope: Any, receive: Any, send: Any) -> None:
+    """Handle a request in the current task, which handles no other."""
+    request = Request(scope, SENDER.get(), asyncio.current_task())
+    if request.task is not None:
+        request.task.set_name("request")
+    REQUEST.set(request)
+    ACTIVE_REQUESTS[request] = None
+    try:
+        await _handle(app, request, receive, send)
+    finally:
+        del ACTIVE_REQUESTS[request]
+        request.task = None
 
 
 async def _handle(app: App, request: Request, receive: Any, send: Any) -> None:

@@ -10,19 +10,24 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from ..app.lifespan import LifespanError, RunningApp
+from ..app.testclient_requests import track
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
 from ..core.anyio_backend import unsuitable_backend
 from ..core.project import is_governed
 from ..core.run import stop_run
 from ..core.source_lines import places
-from ..transaction.fresh_session import TEST_SESSION, FreshSession
+from ..transaction.fresh_session import TEST_SESSION, FreshSession, synchronous_fresh_session
 from ..transaction.raw_connection import installed_driver
 from ..transaction.refusals import DIRECT_CONNECTION, IsolationError
+from .fixture_rows import ROWS
 from .savepoint import TEST_URL, savepoint
+from .synchronous_end import OPEN_SESSIONS, OpenSessions
 
 IS_REPORTED = pytest.StashKey[bool]()
 
@@ -43,6 +48,10 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
         yield lambda: None
         return
     redirect, has_own = request.config.stash[REDIRECT], has_own_database(request.node)
+    if redirect.is_synchronous:
+        track(request.config)
+        request.config.stash[ROWS].restore_if_stale()
+        request.config.stash[OPEN_SESSIONS] = OpenSessions(redirect)
     reaches_application, is_isolated = "running_app" in request.fixturenames, False
 
     def isolate() -> None:
@@ -68,8 +77,8 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
             isolate()
         else:
             # At the first connection.
-            at_end.callback(setattr, redirect.shared, "isolate", None)
-            redirect.shared.isolate = isolate
+            at_end.callback(redirect.isolate_with, None)
+            redirect.isolate_with(isolate)
         yield isolate
 
 
@@ -84,40 +93,53 @@ def _end_run_if_dead(request: pytest.FixtureRequest, running_app: RunningApp) ->
 
 
 @pytest.fixture(scope="session")
-def application_engine(running_app: RunningApp, _redirect: Redirect) -> AsyncEngine:
+def application_engine(running_app: RunningApp, _redirect: Redirect) -> AsyncEngine | Engine:
     """The engine that `engine` and `db_session` use: the application's first engine for PostgreSQL."""
     if (engine := _redirect.engines.first()) is not None:
-        return AsyncEngine(engine)
+        return AsyncEngine(engine) if engine.dialect.is_async else engine
     # The application may create an engine in each request.
     return create_async_engine(f"postgresql+{installed_driver()}://")
 
 
 @pytest.fixture(scope="session")
-def _engine_of_tests(application_engine: AsyncEngine) -> AsyncEngine:
+def _engine_of_tests(application_engine: AsyncEngine | Engine) -> AsyncEngine | Engine:
     """The same engine and pool, marked as the test's."""
     return application_engine.execution_options(**{TEST_SESSION: True})
 
 
 @pytest.fixture
 def engine(
-    _isolated: Callable[[], None], application_engine: AsyncEngine, request: pytest.FixtureRequest
-) -> AsyncEngine:
+    _isolated: Callable[[], None], application_engine: AsyncEngine | Engine, request: pytest.FixtureRequest
+) -> AsyncEngine | Engine:
     """The application's engine on this test's database; in a savepoint test, in the test's transaction."""
     _isolated()
     engine = application_engine.execution_options()
-    engine.sync_engine.url = request.node.stash[TEST_URL].set(drivername=engine.url.drivername)
+    sync_engine = engine if isinstance(engine, Engine) else engine.sync_engine
+    sync_engine.url = request.node.stash[TEST_URL].set(drivername=engine.url.drivername)
     return engine
 
 
 @pytest.fixture
 async def db_session(
-    anyio_backend: str, _isolated: Callable[[], None], _engine_of_tests: AsyncEngine, request: pytest.FixtureRequest
-) -> AsyncIterator[AsyncSession]:
-    """The session of the test, not of the application: it sees only what the application has committed."""
+    anyio_backend: str,
+    _isolated: Callable[[], None],
+    _engine_of_tests: AsyncEngine | Engine,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[AsyncSession | Session]:
+    """The session of the test, not of the application: it sees only what the application has committed.
+
+    In a synchronous application, it is a synchronous session.
+    """
     _isolated()
+    redirect = request.config.stash[REDIRECT]
+    if isinstance(_engine_of_tests, Engine):
+        with synchronous_fresh_session(_engine_of_tests) as synchronous:
+            yield synchronous
+            redirect.synchronous.transactions.is_ending = True
+        return
     async with FreshSession(_engine_of_tests, expire_on_commit=False) as session:
         yield session
-        request.config.stash[REDIRECT].shared.transactions.is_ending = True
+        redirect.shared.transactions.is_ending = True
 
 
 def report_refused(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -1,7 +1,7 @@
 """Refuses writes of a fixture with a wider scope that is set up during a test, by `getfixturevalue` or pytest-bdd.
 
 Its rows would be rolled back or dropped with this test, and later tests would use the fixture without them. Set up
-before the test, its writes are refused by PostgreSQL, since its transactions are read-only.
+before the test, the writes of an asynchronous engine are refused by PostgreSQL, since its transactions are read-only.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from ..connections.redirect import Redirect
 from ..transaction.logical_connection import IN_LIFESPAN
 from ..transaction.statement_kind import Kind, kind_of
 from .alembic_env import IN_MIGRATION
+from .fixture_rows import ROWS, is_of_harness
 
 LATE = (
     "The fixture `{}` with scope {} was set up during a test, and wrote to the database. Its rows would be gone after "
@@ -24,13 +25,18 @@ LATE = (
 )
 
 
-def refusing_writes(fixturedef: pytest.FixtureDef[Any], config: pytest.Config) -> AbstractContextManager[None]:
-    """Refuse writes while a fixture is set up, if its scope is wider than function and a test is running."""
+def around_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> AbstractContextManager[None]:
+    """Around the setup of a fixture with a wider scope: refuse writes if a test is running, or see `fixture_rows`."""
     if fixturedef.scope == "function":
         return nullcontext()
-    redirect = config.stash[REDIRECT]
+    redirect, rows = request.config.stash[REDIRECT], request.config.stash[ROWS]
     is_in_test = redirect.shared.isolate is not None or redirect.shared.transactions.mode in ("test", "own_database")
-    return _refusing(redirect, LATE.format(fixturedef.argname, fixturedef.scope)) if is_in_test else nullcontext()
+    is_isolated = redirect.shared.transactions.mode != "outside"
+    if is_in_test and (is_isolated or not redirect.is_synchronous):
+        return _refusing(redirect, LATE.format(fixturedef.argname, fixturedef.scope))
+    if is_of_harness(fixturedef) or rows.is_seeding:
+        return nullcontext()
+    return rows.around_setup(fixturedef, request)
 
 
 @contextmanager

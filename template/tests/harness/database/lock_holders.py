@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, ExceptionContext, event
 
 from ..connections.process import REDIRECT
+from ..transaction.raw_connection import sqlstate
 from .server import USED
 from .statements import shortened
 
@@ -38,7 +39,7 @@ def configure(config: pytest.Config) -> None:
 
 def _explain(config: pytest.Config, context: ExceptionContext) -> None:
     error, server = context.original_exception, config.stash.get(USED, None)
-    is_lock = getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE and TIMED_OUT in str(error)
+    is_lock = sqlstate(error) == LOCK_NOT_AVAILABLE and TIMED_OUT in str(error)
     if not is_lock or server is None or context.sqlalchemy_exception is None:
         return
     checkouts = {

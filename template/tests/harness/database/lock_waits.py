@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -21,14 +21,13 @@ class WaitForLockWaiters(Protocol):
 
 
 @pytest.fixture
-def wait_for_lock_waiters(engine: AsyncEngine) -> WaitForLockWaiters:
+def wait_for_lock_waiters(engine: AsyncEngine | Engine) -> WaitForLockWaiters:
     """Waits until this number of connections of an own_database test wait for a lock of a row, a unique value etc."""
 
     async def wait(number: int) -> None:
         deadline = time.monotonic() + TIMEOUT
         while True:
-            async with engine.connect() as connection:
-                found = await connection.scalar(text(WAITING))
+            found = await (asyncio.to_thread(_count, engine) if isinstance(engine, Engine) else _counted(engine))
             if found == number:
                 return
             if time.monotonic() > deadline:
@@ -41,3 +40,13 @@ def wait_for_lock_waiters(engine: AsyncEngine) -> WaitForLockWaiters:
             await asyncio.sleep(0.005)
 
     return wait
+
+
+async def _counted(engine: AsyncEngine) -> Any:
+    async with engine.connect() as connection:
+        return await connection.scalar(text(WAITING))
+
+
+def _count(engine: Engine) -> Any:
+    with engine.connect() as connection:
+        return connection.scalar(text(WAITING))

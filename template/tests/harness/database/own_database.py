@@ -21,6 +21,7 @@ from .clones import Clones
 from .databases import WorkerDatabase, WorkerDatabases
 from .kept_databases import keeps_databases, report_kept_database
 from .savepoint import STILL_OPEN, TEST_URL
+from .synchronous_end import OPEN_SESSIONS
 
 KEPT_BY_LIFESPAN = (
     "Timed out after {1} s: a task of the lifespan has not returned {0} to the pool since the test ended. Check out a "
@@ -77,15 +78,20 @@ async def _own_pools(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[None]:
     """Redirects all connections of the process to the test's own database, and closes them before it is dropped."""
-    events = _redirect.events
+    events, sessions = _redirect.events, request.config.stash.get(OPEN_SESSIONS, None)
+    if sessions is not None:
+        # A session of a fixture connects again, to the test's own database.
+        sessions.roll_back()
     before = set(events.checkouts)
     request.node.stash[TEST_URL] = _own_database.url
     _redirect.engines.replace_pools()
-    _redirect.shared.begin("own_database")
+    _redirect.begin("own_database")
     try:
         with _redirect.to(_own_database.url, is_shared=False):
             yield
     finally:
+        if sessions is not None:
+            sessions.roll_back()
         # First: later statements of the lifespan get a new pool, and wait for the next test.
         pools = _redirect.engines.replace_pools()
         left = [checkout for record, checkout in events.checkouts.items() if record not in before]
@@ -93,7 +99,7 @@ async def _own_pools(
             for checkout in left:
                 await invalidate(checkout)
         finally:
-            wrong = await _redirect.shared.end()
+            wrong = await _redirect.end()
             kept = await _wait_until_returned(pools, events)
             for pool, is_async in pools:
                 await close_idle(pool, is_async=is_async)

@@ -29,17 +29,17 @@ async def running_app(
     """The application with a running lifespan, connected to this worker's database."""
     config, redirect = request.config, request.config.stash[REDIRECT]
     running = RunningApp(_application, config.rootpath)
-    redirect.shared.begin("seeding")
+    redirect.begin("seeding")
     try:
         # A test may request the fixture in its body, by `getfixturevalue`.
         with redirect.refusing(None):
             await running.start()
-        wrong = await redirect.shared.end()
+        wrong = await redirect.end()
     except LifespanError as error:
         stop_run(config, str(error))
     except BaseException:
         # Cancelled during startup: its rows are no seed data, and later tests must not continue its transaction.
-        redirect.shared.terminate()
+        redirect.terminate()
         raise
     if wrong:
         stop_run(config, f"The startup of the lifespan of the application '{_application.title}': {wrong}")
@@ -48,9 +48,9 @@ async def running_app(
     await copy_lifespan_rows(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
     # Rows that the shutdown writes are rolled back, as in a test.
-    redirect.shared.begin("test")
+    redirect.begin("test")
     try:
         with redirect.refusing(None):
             await running.stop()
     finally:
-        await redirect.shared.end()
+        await redirect.end()

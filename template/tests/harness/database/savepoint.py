@@ -21,6 +21,7 @@ from ..transaction.engine_events import Checkout, invalidate
 from ..transaction.refusals import ENDED
 from ..transaction.shielded import LIMIT
 from .databases import WorkerDatabase
+from .synchronous_end import OPEN_SESSIONS, end_synchronous
 from .template import DATABASES
 
 # The URL of the test's database.
@@ -50,18 +51,22 @@ def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]
     redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
     request.node.stash[TEST_URL] = database.url
     before = set(redirect.events.checkouts)
-    redirect.shared.begin("test")
-    loop, left, wrong = redirect.shared.loop, [], None
+    redirect.begin("test")
+    loop, left, wrong = redirect.shared.loop, list[Checkout](), None
     try:
         yield
     finally:
-        if loop is None:
-            # No async test has run yet, so no engine shares a connection.
-            redirect.shared.terminate()
-        else:
-            left = [checkout for record, checkout in redirect.events.checkouts.items() if record not in before]
-            # Not in an async fixture: AnyIO would switch to its runner twice.
-            wrong = loop.run_until_complete(_end(redirect, left, closes=closes))
+        try:
+            left, wrong = end_synchronous(redirect, request.config.stash.get(OPEN_SESSIONS, None))
+        finally:
+            if loop is None:
+                # No async test has run yet, so no asynchronous engine shares a connection.
+                redirect.shared.terminate()
+            else:
+                more = [checkout for record, checkout in redirect.events.checkouts.items() if record not in before]
+                # Not in an async fixture: AnyIO would switch to its runner twice.
+                wrong = loop.run_until_complete(_end(redirect, more, closes=closes)) or wrong
+                left += more
         if wrong == ENDED:
             request.config.stash[DATABASES].renew(database.name)
     if redirect.refusals.messages:
@@ -87,6 +92,7 @@ async def _end(redirect: Redirect, left: list[Checkout], *, closes: bool) -> str
                 # Prepared statements and cached plans may be invalid, or the connection is unusable.
                 await redirect.shared.close()
         finally:
-            if redirect.shared.transactions.has_set_up or redirect.shared.raw is None:
+            is_replaced = redirect.shared.transactions.has_set_up or redirect.shared.raw is None
+            if is_replaced and not redirect.is_synchronous:
                 redirect.engines.replace_pools()
     return wrong

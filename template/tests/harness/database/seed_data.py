@@ -5,19 +5,23 @@ every test, too. This holds for savepoint tests and for own_database tests.
 """
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import NullPool
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from ..connections.redirect import Redirect
 from ..core.run import stop_run
 from ..core.source_lines import places
 from ..postgres.server import Server
+from ..transaction.fresh_session import synchronous_session
 from ..transaction.raw_connection import installed_driver
 from .databases import WorkerDatabase, WorkerDatabases
 from .own_database import CLONES, close_idle
@@ -26,24 +30,26 @@ DATABASE_XID = "SELECT xmin::text::bigint FROM pg_database WHERE datname = curre
 TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
 HAS_NEWER_ROWS = "SELECT EXISTS (SELECT FROM {} WHERE xmin::text::bigint > %s)"
 
-SeedData = Callable[[AsyncSession], Awaitable[None]]
+# In a synchronous application, a synchronous function.
+SeedData = Callable[[AsyncSession], Awaitable[None]] | Callable[[Session], None]
 
 
 async def copy_lifespan_rows(
     config: pytest.Config, databases: WorkerDatabases, worker_database: WorkerDatabase, redirect: Redirect
 ) -> None:
     """Clone the worker's database for own_database tests, if the lifespan has written rows to it."""
-    has_written = redirect.shared.transactions.has_written
+    has_written = redirect.has_written
     if not has_written and redirect.has_separate_connection:
         has_written = _has_new_rows(databases.server, worker_database.name)
     if not has_written:
         return
     # CREATE DATABASE fails while another session is connected to its template.
-    await redirect.shared.close()
+    await redirect.close()
     for pool, is_async in redirect.engines.replace_pools():
         await close_idle(pool, is_async=is_async)
     try:
-        databases.source = databases.clone(worker_database.name)
+        with redirect.synchronous.closed():
+            databases.source = databases.clone(worker_database.name)
     except psycopg.errors.ObjectInUse:
         stop_run(
             config,
@@ -63,9 +69,32 @@ def _has_new_rows(server: Server, database: str) -> bool:
         return any((connection.execute(query, since).fetchone() or (False,))[0] for query in queries)
 
 
+def _write_asynchronously(seed_data: Any, server: Server, name: str, redirect: Redirect) -> None:
+    engine = create_async_engine(server.url(name, installed_driver()), poolclass=NullPool)
+    redirect.engines.exempt(engine)
+
+    async def write() -> None:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            await seed_data(session)
+            await session.commit()
+
+    asyncio.run(write())
+
+
+def _write(seed_data: Any, server: Server, name: str, redirect: Redirect) -> None:
+    engine = create_engine(server.url(name, "psycopg"), poolclass=NullPool)
+    redirect.engines.exempt(engine)
+    with synchronous_session(engine, expire_on_commit=False) as session:
+        seed_data(session)
+        session.commit()
+
+
 @pytest.fixture(scope="session")
 def seed_data() -> SeedData | None:
-    """An async function that writes the rows of every test, with a session as its argument; None without such rows."""
+    """A function that writes the rows of every test, with a session as its argument; None without such rows.
+
+    An async function gets an `AsyncSession`, another function a `Session`.
+    """
     return None
 
 
@@ -83,18 +112,11 @@ def _seeded_database(
         _databases.source = _template_database
         return _template_database
     _databases.source = name = _databases.clone(_template_database)
-    engine = create_async_engine(_server.url(name, installed_driver()), poolclass=NullPool)
-    _redirect.engines.exempt(engine)
-
-    async def write() -> None:
-        async with AsyncSession(engine, expire_on_commit=False) as session:
-            await seed_data(session)
-            await session.commit()
-
+    write = _write_asynchronously if inspect.iscoroutinefunction(seed_data) else _write
     try:
         # In a thread, since the event loop of the tests may be running in this one.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, write()).result()
+            thread.submit(write, seed_data, _server, name, _redirect).result()
     except Exception as error:
         where = "".join(f"{place}: " for place in places(error, pytestconfig.rootpath)[-1:])
         stop_run(pytestconfig, f"seed_data: {where}{type(error).__name__}: {error}")

@@ -119,8 +119,11 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
     databases: WorkerDatabases = request.getfixturevalue("_databases")
     name = databases.clone(request.getfixturevalue("_seeded_database"))
     database = WorkerDatabase(name, databases.server.url(name))
-    with request.config.stash[REDIRECT].to(database.url, is_shared=True):
+    redirect = request.config.stash[REDIRECT]
+    with redirect.to(database.url, is_shared=True):
         yield database
+    # Before the database is dropped. `_connection_held` closes that of asynchronous engines.
+    redirect.synchronous.close()
 
 
 @pytest.fixture

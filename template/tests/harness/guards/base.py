@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from ..connections.process import REDIRECT
 from ..core.baseline import baseline_of
 from ..core.project import is_governed
 from ..core.settings import settings_of
 from ..core.source_lines import is_of_project
+from ..transaction.synchronous_transactions import without_await
 
 # A context manager around a test, which calls `Guard.fires`.
 Around = Callable[[pytest.Item], AbstractContextManager[None]]
@@ -86,8 +88,9 @@ class Guard:
         if not self.applies_to(item):
             return
         named = f', "{allow}"' if allow else ""
+        instead = without_await(self.instead) if item.config.stash[REDIRECT].is_synchronous else self.instead
         text = (
-            f"guard {self.name}: {what}\n{self.why}\n{self.instead}\n"
+            f"guard {self.name}: {what}\n{self.why}\n{instead}\n"
             f'Allow it here: @pytest.mark.allow_guard("{self.name}"{named})\n'
             f'Allow it everywhere: disabled_guards = ["{self.name}"] under [tool.savepoint] in pyproject.toml'
         )

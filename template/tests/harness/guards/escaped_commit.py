@@ -1,7 +1,8 @@
 """Guard: in a savepoint test, every connection is part of the test's transaction.
 
-A connection of a synchronous engine, another thread or another event loop cannot be part of it. It would not see the
-test's rows, and its own rows would stay for later tests. It is refused when it connects, unless the test allows it.
+A connection of a synchronous engine beside asynchronous ones, of another thread or another event loop cannot be part
+of it. It would not see the test's rows, and its own rows would stay for later tests. It is refused when it connects,
+unless the test allows it.
 """
 
 from contextlib import AbstractContextManager, nullcontext

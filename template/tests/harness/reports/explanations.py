@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ..core.exception_chain import chain
+from ..transaction.raw_connection import sqlstate
 from ..transaction.refusals import OWN_DATABASE, SWALLOWED
 from .other_loop import explanation_of_other_loop
 from .unloaded_attribute import explanation_of_unloaded
@@ -38,8 +39,8 @@ def _by_sqlstate(error: BaseException) -> str | None:
     for found in chain(error):
         if isinstance(found, PoolTimeoutError):
             return POOL
-        if isinstance(found, DBAPIError) and (sqlstate := getattr(found.orig, "sqlstate", None)) in BY_SQLSTATE:
-            return BY_SQLSTATE[sqlstate]
+        if isinstance(found, DBAPIError) and (state := sqlstate(found.orig)) in BY_SQLSTATE:
+            return BY_SQLSTATE[state]
     return None
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..core.project import run_of_pytest
 from ..core.source_lines import HARNESS
+from ..transaction.raw_connection import sqlstate
 
 # undefined_column, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html
 UNDEFINED = {"42703", "42P01"}
@@ -16,7 +17,7 @@ PROPERTY = ("savepoint", "undefined")
 
 def is_missing(error: BaseException) -> bool:
     """Whether a statement has failed because a column or a table does not exist."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNDEFINED
+    return isinstance(error, DBAPIError) and sqlstate(error.orig) in UNDEFINED
 
 
 def mark(item: pytest.Item, call: pytest.CallInfo[None]) -> None:

@@ -18,6 +18,7 @@ from .raw_connection import is_of_server
 from .refusals import LEVEL, TRANSACTION
 from .shared_connection import SharedConnection
 from .statement_kind import SAVEPOINTS, Kind, kind_of
+from .synchronous_connection import SynchronousConnection
 
 
 class Proxy(Protocol):
@@ -28,7 +29,7 @@ class Proxy(Protocol):
     """
 
     logical: LogicalConnection
-    shared: SharedConnection
+    shared: SharedConnection | SynchronousConnection
     is_entered: bool
 
 
@@ -125,7 +126,10 @@ class EngineEvents:
         proxy = _proxy(adapted)
         if proxy is not None and proxy.logical.is_connecting:
             proxy.logical.level = _level(adapted, proxy)
-            adapted.run_async(lambda _: proxy.shared.end_connecting(proxy.logical))
+            if isinstance(proxy.shared, SharedConnection):
+                adapted.run_async(lambda _: proxy.shared.end_connecting(proxy.logical))
+            else:
+                proxy.shared.end_connecting(proxy.logical)
         checkouts = self.lifespan_checkouts if IN_LIFESPAN.get() else self.checkouts
         checkouts[record] = Checkout(self.place(), REQUEST.get(), ref(fairy))
 
@@ -142,14 +146,24 @@ def is_separate(record: ConnectionPoolEntry) -> bool:
     return not hasattr(record.driver_connection, "logical")
 
 
+def is_asynchronous(record: ConnectionPoolEntry) -> bool:
+    """Whether a connection belongs to an asynchronous engine."""
+    return hasattr(record.dbapi_connection, "run_async")
+
+
 async def invalidate(checkout: Checkout) -> None:
     """Close a connection that was not returned, so that no later test reports it."""
-    if (fairy := checkout.fairy()) is not None:
+    if (fairy := checkout.fairy()) is None:
+        return
+    if hasattr(fairy.dbapi_connection, "run_async"):
         await greenlet_spawn(fairy.invalidate)
+    else:
+        fairy.invalidate()
 
 
 def _proxy(adapted: Any) -> Proxy | None:
-    proxy = getattr(adapted, "driver_connection", None)
+    # SQLAlchemy has an adapter for an asynchronous connection only.
+    proxy = getattr(adapted, "driver_connection", adapted)
     return proxy if hasattr(proxy, "logical") else None
 
 

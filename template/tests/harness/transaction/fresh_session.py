@@ -3,11 +3,12 @@
 The application changes rows in other sessions.
 """
 
+import sys
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ORMExecuteState
+from sqlalchemy.orm import ORMExecuteState, Session
 
 # Key in the `info` of `db_session`, and in the execution options of its engine: marks the session of the test.
 TEST_SESSION = "savepoint_of_test"
@@ -27,6 +28,33 @@ class FreshSession(AsyncSession):
 
     async def get_one(self, entity: Any, ident: Any, **options: Any) -> Any:
         return await super().get_one(entity, ident, **{"populate_existing": True, **options})
+
+
+def synchronous_session(engine: Engine, **options: Any) -> Session:
+    """A session; of SQLModel's class if the application uses SQLModel."""
+    session: Session = _session_class()(engine, **options)
+    return session
+
+
+def _session_class() -> Any:
+    sqlmodel = sys.modules.get("sqlmodel")
+    return Session if sqlmodel is None else sqlmodel.Session
+
+
+def synchronous_fresh_session(engine: Engine) -> Session:
+    """`FreshSession` for a synchronous engine."""
+    base = _session_class()
+
+    class SynchronousFreshSession(base):  # type: ignore[valid-type,misc]  # the class that the application uses
+        def get(self, entity: Any, ident: Any, **options: Any) -> Any:
+            return super().get(entity, ident, **{"populate_existing": True, **options})
+
+        def get_one(self, entity: Any, ident: Any, **options: Any) -> Any:
+            return super().get_one(entity, ident, **{"populate_existing": True, **options})
+
+    session: Session = SynchronousFreshSession(engine, expire_on_commit=False, info={TEST_SESSION: True})
+    event.listen(session, "do_orm_execute", _populate_existing)
+    return session
 
 
 def _populate_existing(state: ORMExecuteState) -> None:

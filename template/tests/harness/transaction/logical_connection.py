@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
+from ..core.actor import Actor, current_actor, name_of
 from ..core.requests import REQUEST, Request
 from .commit_effects import CommitEffects
 from .statement_kind import Kind
@@ -44,8 +44,8 @@ class LogicalConnection:
     Attributes:
         is_connecting: whether the pool is setting up the connection.
         level: the isolation level of its engine; None for the server's default.
-        task: the task that began the transaction; None between transactions.
-        root: the task that sent the request; outside of requests, the same as `task`; None if unknown.
+        task: the task or thread that began the transaction; None between transactions.
+        root: the task or thread that sent the request; outside of requests, the same as `task`; None if unknown.
         request: the request during which the transaction began; None outside of requests.
         is_of_lifespan: whether a task of the lifespan began the transaction.
         is_of_test: whether the connection is that of `db_session`.
@@ -59,8 +59,8 @@ class LogicalConnection:
 
     is_connecting: bool = True
     level: str | None = None
-    task: asyncio.Task[Any] | None = None
-    root: asyncio.Task[Any] | None = None
+    task: Actor | None = None
+    root: Actor | None = None
     request: Request | None = None
     is_of_lifespan: bool = False
     is_of_test: bool = False
@@ -74,7 +74,7 @@ class LogicalConnection:
     def begin(self, *, is_of_test: bool) -> None:
         """Record the task and the request that begin the transaction, unless it has begun."""
         if self.task is None:
-            self.task = asyncio.current_task()
+            self.task = current_actor()
             self.request = REQUEST.get()
             self.root = _known(self.task) if self.request is None else self.request.sender
             self.is_of_lifespan = IN_LIFESPAN.get()
@@ -92,10 +92,10 @@ class LogicalConnection:
         """The name of the connection in messages."""
         if self.is_of_test:
             return "db_session"
-        return "the test" if self.task is None else f"task {self.task.get_name()}"
+        return "the test" if self.task is None else name_of(self.task)
 
 
-def _known(task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+def _known(task: Actor | None) -> Actor | None:
     # SQLAlchemy closes a session in a separate task, which may flush pending changes.
-    frame = getattr(None if task is None else task.get_coro(), "cr_frame", None)
+    frame = getattr(task.get_coro() if isinstance(task, asyncio.Task) else None, "cr_frame", None)
     return None if frame is not None and frame.f_globals["__name__"].startswith("sqlalchemy.") else task

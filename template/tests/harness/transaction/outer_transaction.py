@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
-from .raw_connection import RawConnection
+from .raw_connection import RawConnection, sqlstate
 from .refusals import ENDED, LOST, Refusals
 
 Mode = Literal["outside", "seeding", "test", "own_database"]
@@ -83,7 +83,7 @@ class OuterTransaction:
         if self.is_over:
             return ENDED
         if is_commit:
-            self.has_written |= await self._has_changes()
+            self.has_written |= await self.has_changes()
         if mode != "test":
             await self.connection.send("COMMIT" if is_commit else "ROLLBACK")
             return None
@@ -100,7 +100,7 @@ class OuterTransaction:
         """End the transaction in which an engine set up a connection; rows of the setup belong to the mode."""
         if self._outer != "connecting":
             return
-        if how == "COMMIT" and await self._has_changes():
+        if how == "COMMIT" and await self.has_changes():
             if self.mode == "test":
                 self._outer, self.has_set_up = "test", True
                 return
@@ -140,7 +140,8 @@ class OuterTransaction:
     async def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [] if self.connection is None else await self.connection.rows(sql)
 
-    async def _has_changes(self) -> bool:
+    async def has_changes(self) -> bool:
+        """Whether the transaction has written anything."""
         # PostgreSQL knows: an UPDATE that matches no row changes nothing.
         rows = await self._rows("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
         return rows == [(True,)]
@@ -156,4 +157,4 @@ class OuterTransaction:
 
 
 def _is_lost_savepoint(error: Exception) -> bool:
-    return getattr(error, "sqlstate", None) == NO_SAVEPOINT
+    return sqlstate(error) == NO_SAVEPOINT

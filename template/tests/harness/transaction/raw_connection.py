@@ -1,11 +1,11 @@
-"""A connection of asyncpg or psycopg, with one interface."""
+"""A connection of a driver, with one interface."""
 
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
-Driver = Literal["asyncpg", "psycopg"]
+Driver = Literal["asyncpg", "psycopg", "psycopg2"]
 
 
 def installed_driver() -> Driver:
@@ -63,3 +63,8 @@ def is_of_server(error: BaseException) -> bool:
     # An error of the driver itself has no severity, and does not abort the transaction.
     error = error.__cause__ or error
     return (getattr(error, "severity", None) or getattr(getattr(error, "diag", None), "severity", None)) is not None
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """The SQLSTATE of an error of any driver; "" without one."""
+    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")

@@ -7,6 +7,7 @@ together with those above it. A rollback that would undo the changes of another 
 
 from dataclasses import dataclass, field
 
+from ..core.actor import are_concurrent
 from .logical_connection import LogicalConnection
 from .refusals import CONCURRENT_TASKS, RELEASE_CONFLICT, ROLLBACK_CONFLICT
 from .savepoint import Savepoint
@@ -140,7 +141,7 @@ class Savepoints:
         """Why a statement cannot be sent: another task of the test has a transaction with changes."""
         for point in self.open:
             owner = point.owner
-            is_other_task = owner.root is not logical.root and None not in (owner.root, logical.root)
+            is_other_task = are_concurrent(owner.root, logical.root)
             is_of_test = owner.is_of_test or logical.is_of_test
             if (
                 point.is_needed

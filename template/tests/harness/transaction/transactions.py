@@ -10,7 +10,7 @@ from .deferred_constraints import DeferredConstraints
 from .local_settings import LocalSettings
 from .logical_connection import LogicalConnection, NextStatement
 from .outer_transaction import Mode, OuterTransaction
-from .raw_connection import RawConnection
+from .raw_connection import RawConnection, sqlstate
 from .refusals import CONNECTED_BEFORE_TEST, CONSTRAINT_CONFLICT, ENDED, SWALLOWED
 from .savepoint import Savepoint
 from .savepoints import Savepoints
@@ -152,7 +152,7 @@ class Transactions(OuterTransaction):
                     await self.roll_back(logical)
                 if is_ignored:
                     return
-                if is_another and str(getattr(error, "sqlstate", "")).startswith("23"):
+                if is_another and sqlstate(error).startswith("23"):
                     self.refuse(CONSTRAINT_CONFLICT.format(error))
                 raise
             self.savepoints.drop(logical, released)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .dependencies import dependencies, reason_against
+from .fixtures import Fixtures
 from .service import Service
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -26,6 +27,13 @@ Several applications were found: {}. The first was taken. To test another, chang
 OF_DATABASES = """\
 These fixtures create a database or its tables. Delete them: the harness creates the database from the migrations, and
 connects the application's own engine to it."""
+SYNCHRONOUS = """\
+The engines are synchronous: in a test, they share one connection, one statement at a time. TestClient and the service's
+own sessions work as they are. What a fixture with a wider scope than a function writes is in every test until the
+fixture ends. A test with several connections at once needs @pytest.mark.own_database."""
+HEADERS = """\
+Malformed requests are sent by `client`, without a token. To send them with a token, name a fixture that returns
+headers: malformed_request_client = "{}"."""
 HIDING = """\
 These fixtures have the name of one of the harness's. Your tests use yours; the harness does not need its own."""
 BACKENDS = """\
@@ -116,6 +124,7 @@ def main(arguments: list[str]) -> None:
     if why := reason_against(dependencies(root)):
         sys.exit(why)
     service = Service(root)
+    fixtures = Fixtures(service)
     written = written_settings(root)
     lines, plugin = settings(service, written), needs_plugin(root)
     # A second assignment would take the place of the first.
@@ -135,14 +144,18 @@ def main(arguments: list[str]) -> None:
         print("Nothing is to be written.")
     if "application" in lines and len(applications := service.applications()) > 1:
         print(SEVERAL.format(", ".join(applications)) + "\n")
+    if service.is_synchronous():
+        print(f"{SYNCHRONOUS}\n")
+        if headers := fixtures.headers():
+            print(HEADERS.format(headers[0]) + "\n")
     if service.alembic_ini() is None:
         print(WITHOUT_MIGRATIONS + "\n")
     if service.has_trusted_hosts() and "base_url" not in written:
         print(TRUSTED_HOSTS + "\n")
     for heading, found in (
-        (OF_DATABASES, service.fixtures_of_databases()),
-        (BACKENDS, service.backends()),
-        (HIDING, service.fixtures()),
+        (OF_DATABASES, fixtures.of_databases()),
+        (BACKENDS, fixtures.backends()),
+        (HIDING, fixtures.hiding()),
         (HIDDEN.format(Path(__file__).parents[2].name), service.hidden_packages()),
     ):
         if places := list(found):

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-POSTGRESQL = {"asyncpg", "psycopg"}
+POSTGRESQL = {"asyncpg", "psycopg", "psycopg2", "psycopg2-binary"}
 OTHERS = {"django": "Django", "aiomysql": "MySQL", "asyncmy": "MySQL", "mysqlclient": "MySQL", "pymysql": "MySQL"}
 
 
@@ -29,4 +29,4 @@ def reason_against(names: set[str]) -> str | None:
         return None
     others = sorted({OTHERS[name] for name in names & OTHERS.keys()} | ({"SQLite"} if "aiosqlite" in names else set()))
     found = f"; the dependencies have {' and '.join(others)}" if others else "; the dependencies have neither"
-    return f"The harness needs SQLAlchemy on PostgreSQL, with asyncpg or psycopg{found}."
+    return f"The harness needs SQLAlchemy on PostgreSQL, with asyncpg, psycopg or psycopg2{found}."

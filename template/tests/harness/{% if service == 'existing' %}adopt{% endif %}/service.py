@@ -1,7 +1,6 @@
 """Finds the parts of a service in its files. None of them is imported."""
 
 import ast
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +8,8 @@ from pathlib import Path
 HARNESS = Path(__file__).resolve().parents[1]
 
 NOT_OWN = ("venv", "node_modules")
-BACKEND = "anyio_backend"
-# What creates or drops a database or its tables.
-DATABASE = re.compile(
-    r"\b(create|drop)_(all|database)\b|\b(CREATE|DROP) DATABASE\b|PostgresContainer|command\.(up|down)grade"
-)
-
+ASYNCHRONOUS = {"create_async_engine", "async_engine_from_config", "AsyncEngine", "AsyncSession"}
 Module = tuple[Path, ast.Module]
-Fixture = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Service:
@@ -110,20 +103,12 @@ class Service:
                     return imported[name] + dot + rest
         return None
 
-    def fixtures(self) -> Iterator[str]:
-        """The service's fixtures that have the name of one of the harness's: `conftest.py:8: client`."""
-        public = {node.name for path in HARNESS.rglob("*.py") for node in _fixtures(ast.parse(path.read_bytes()))}
-        for path, node in self._own_fixtures():
-            if node.name in public and node.name != BACKEND and not DATABASE.search(ast.unparse(node)):
-                yield self._place(path, node)
-
-    def fixtures_of_databases(self) -> Iterator[str]:
-        """The service's fixtures that create a database or its tables."""
-        return (self._place(path, node) for path, node in self._own_fixtures() if DATABASE.search(ast.unparse(node)))
-
-    def backends(self) -> Iterator[str]:
-        """The service's fixtures `anyio_backend`."""
-        return (self._place(path, node) for path, node in self._own_fixtures() if node.name == BACKEND)
+    def is_synchronous(self) -> bool:
+        """Whether the service creates synchronous engines, and no asynchronous ones."""
+        trees = [tree for path, tree in self.modules if path.name != "env.py" and not _is_of_tests(path)]
+        calls = {ast.unparse(node.func) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        names = {name.rpartition(".")[2] for name in calls}
+        return "create_engine" in names and not names & ASYNCHRONOUS
 
     def has_trusted_hosts(self) -> bool:
         """Whether the application refuses requests to other hosts."""
@@ -138,12 +123,6 @@ class Service:
             is_package = path.name == "__init__.py" and (folder.parent / "__init__.py").exists()
             if path.name == "__init__.py" and not is_package and folder.name == tests.name and folder != tests:
                 yield folder.relative_to(self.root).as_posix()
-
-    def _own_fixtures(self) -> Iterator[tuple[Path, Fixture]]:
-        return ((path, node) for path, tree in self.modules for node in _fixtures(tree))
-
-    def _place(self, path: Path, node: Fixture) -> str:
-        return f"{path.relative_to(self.root)}:{node.lineno}: {node.name}"
 
 
 def _calls(node: ast.AST | None, name: str) -> bool:
@@ -181,11 +160,3 @@ def _is_fastapi(annotation: str) -> bool:
 
 def _is_metadata(node: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "target_metadata" for target in node.targets)
-
-
-def _fixtures(tree: ast.Module) -> Iterator[Fixture]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            is_fixture = any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
-            if is_fixture and not node.name.startswith("_"):
-                yield node

@@ -1,0 +1,579 @@
+"""A service on a synchronous SQLAlchemy, with TestClient: its suite as it is, in any order, and mistakes in it."""
+
+import textwrap
+
+import pytest
+
+from tests.mistakes.catalogue import Edit
+from tests.mistakes.project import Changed, Outcome
+
+pytestmark = pytest.mark.xdist_group("synchronous")
+
+PSYCOPG, PSYCOPG2 = (
+    "postgresql+psycopg://notebook@localhost/notebook",
+    "postgresql+psycopg2://notebook@localhost/notebook",
+)
+BOTH = pytest.mark.parametrize("url", [PSYCOPG, PSYCOPG2], ids=["psycopg", "psycopg2"])
+IMPORTS = """
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from app import crud
+from app.db import ADMIN, engine
+from app.main import app
+from app.models import NewNote, NewUser, Note, User
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlmodel import Session, func, select
+
+"""
+
+
+def written(notebook: Changed, tests: str, name: str = "tests/test_own.py") -> Changed:
+    """The service with another module of tests."""
+    (notebook.folder / name).write_text(IMPORTS + textwrap.dedent(tests))
+    return notebook
+
+
+def in_order(notebook: Changed, *arguments: str, **env: str) -> Outcome:
+    return notebook.pytest_from_start("-p", "no:randomly", *arguments, **env)
+
+
+@BOTH
+def test_its_suite_and_the_checks_pass(notebook: Changed, url: str) -> None:
+    outcome = in_order(notebook, DATABASE_URL=url)
+
+    assert outcome.code == 0, outcome.output
+    assert {node.partition("::")[0] for node in outcome.passed} >= {
+        "tests/crud/test_users.py",
+        "tests/routes/test_notes.py",
+        "tests/routes/test_users.py",
+        "tests/harness/checks/test_migrations.py",
+        "tests/harness/checks/test_requests.py",
+    }
+
+
+def test_there_is_no_asyncpg(notebook: Changed) -> None:
+    assert "No module named 'asyncpg'" in notebook.run(notebook.python, "-c", "import asyncpg").stdout
+
+
+@pytest.mark.parametrize("seed", [1, 10, 11])
+def test_its_suite_passes_in_any_order(notebook: Changed, seed: int) -> None:
+    outcome = notebook.pytest_from_start("-p", "randomly", f"--randomly-seed={seed}")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_its_suite_passes_without_an_event_loop_of_the_harness(notebook: Changed) -> None:
+    outcome = in_order(notebook, "tests/crud", "tests/routes")
+
+    assert outcome.code == 0, outcome.output
+
+
+@BOTH
+def test_the_same_select_many_times(notebook: Changed, url: str) -> None:
+    Edit("app/routes/notes.py", ".options(selectinload(Note.owner))", "").make(notebook.folder)
+
+    outcome = in_order(notebook, "tests/routes", DATABASE_URL=url)
+
+    [said] = outcome.failed.values()
+    assert "guard n_plus_one: GET /notes sent the same SELECT 6 times:" in said
+    assert "app/routes/notes.py:" in said
+
+
+@BOTH
+def test_a_missing_commit(notebook: Changed, url: str) -> None:
+    Edit(
+        "app/crud.py", "    session.add(note)\n    session.commit()\n", "    session.add(note)\n    session.flush()\n"
+    ).make(notebook.folder)
+
+    outcome = in_order(notebook, "tests/routes/test_notes.py::test_a_note_is_added", DATABASE_URL=url)
+
+    [said] = outcome.failed.values()
+    assert "guard uncommitted_changes: POST /notes responded with 201 before its session committed changes to" in said
+    assert "Commit before the response: `session.commit()`." in said
+
+
+MAIL = """
+import httpx
+
+def send() -> None:
+    httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))).get("http://mail.test")
+"""
+
+
+def test_another_service_is_called_in_a_transaction(notebook: Changed) -> None:
+    (notebook.folder / "app/mail.py").write_text(MAIL)
+    Edit("app/crud.py", "from sqlmodel import", "from app import mail\nfrom sqlmodel import").make(notebook.folder)
+    Edit("app/crud.py", "    note = Note(", "    mail.send()\n    note = Note(").make(notebook.folder)
+
+    outcome = in_order(notebook, "tests/routes/test_notes.py::test_a_note_is_added")
+
+    [said] = outcome.failed.values()
+    assert (
+        "guard idle_in_transaction: a request to mail.test was sent while a session of the application was in" in said
+    )
+
+
+@BOTH
+def test_a_failed_test_leaves_no_row(notebook: Changed, url: str) -> None:
+    written(
+        notebook,
+        """
+        def test_that_fails(client: TestClient, reader_headers: dict[str, str], db: Session) -> None:
+            client.post("/notes", json={"text": "milk"}, headers=reader_headers)
+            db.add(User(email="eve@example.com", password_hash=""))
+            db.flush()
+            raise RuntimeError("on purpose")
+
+        def test_a_statement_fails(db: Session) -> None:
+            db.execute(text("SELECT no_column"))
+
+        def test_nothing_is_left(db: Session) -> None:
+            assert db.exec(select(func.count()).select_from(Note)).one() == 0
+            assert crud.user_by_email(db, "eve@example.com") is None
+            assert crud.user_by_email(db, ADMIN) is not None
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py", DATABASE_URL=url)
+
+    assert sorted(outcome.failed) == ["tests/test_own.py::test_a_statement_fails", "tests/test_own.py::test_that_fails"]
+    assert "Still open" not in outcome.output
+
+
+@BOTH
+def test_a_database_of_its_own(notebook: Changed, url: str) -> None:
+    written(
+        notebook,
+        """
+        @pytest.mark.own_database
+        def test_real_commits(client: TestClient, admin_headers: dict[str, str], db: Session) -> None:
+            with Session(engine) as one, Session(engine) as other:
+                one.add(User(email="ada@example.com", password_hash=""))
+                one.flush()
+                assert crud.user_by_email(other, "ada@example.com") is None
+                one.commit()
+                assert crud.user_by_email(other, "ada@example.com") is not None
+            assert crud.user_by_email(db, "ada@example.com") is not None
+            emails = [{"email": f"{number}@example.com", "password": "x"} for number in range(4)]
+            with ThreadPoolExecutor(4) as threads:
+                answers = threads.map(lambda new: client.post("/users", json=new, headers=admin_headers), emails)
+                assert [answer.status_code for answer in answers] == [201] * 4
+
+        def test_nothing_is_left(client: TestClient, db: Session) -> None:
+            assert db.exec(select(User.email)).all() == [ADMIN]
+
+        @pytest.mark.own_database
+        def test_nothing_is_left_in_another_database(db: Session) -> None:
+            assert db.exec(select(User.email)).all() == [ADMIN]
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py", DATABASE_URL=url)
+
+    assert outcome.code == 0, outcome.output
+
+
+@BOTH
+def test_the_fixtures_of_the_harness(notebook: Changed, url: str) -> None:
+    written(
+        notebook,
+        """
+        from sqlalchemy import Engine
+
+        def test_db_session(db_session: Session, engine: Engine, client: TestClient, admin_headers) -> None:
+            assert isinstance(engine, Engine)
+            client.post("/users", json={"email": "ada@example.com", "password": "x"}, headers=admin_headers)
+            assert crud.user_by_email(db_session, "ada@example.com") is not None
+            with engine.begin() as connection:
+                connection.execute(text("UPDATE \\"user\\" SET email = 'eve@example.com' WHERE email LIKE 'ada%'"))
+            assert db_session.exec(select(func.count()).where(User.email == "eve@example.com")).one() == 1
+
+        @pytest.mark.anyio
+        async def test_a_client_of_the_harness(new_client, admin_headers, db: Session) -> None:
+            client = await new_client(headers=admin_headers)
+            response = await client.post("/notes", json={"text": "milk"})
+            assert response.status_code == 201
+            assert db.exec(select(Note.text)).all() == ["milk"]
+
+        def test_nothing_is_left(db_session: Session) -> None:
+            assert db_session.exec(select(User.email)).all() == [ADMIN]
+            assert db_session.exec(select(Note.text)).all() == []
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py", DATABASE_URL=url)
+
+    assert outcome.code == 0, outcome.output
+
+
+REFUSED = """
+    def test_two_threads(client: TestClient, admin_headers) -> None:
+        arrived = threading.Barrier(2)
+
+        def add(number: int) -> None:
+            with Session(engine) as session:
+                session.add(User(email=f"{number}@example.com", password_hash=""))
+                session.flush()
+                arrived.wait(5)
+                session.add(User(email=f"{number}{number}@example.com", password_hash=""))
+                session.commit()
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(add, range(2)))
+
+    def test_commit_as_sql(db: Session) -> None:
+        db.execute(text("COMMIT"))
+
+    def test_a_connection_is_left_open() -> None:
+        test_a_connection_is_left_open.connection = engine.connect()
+        test_a_connection_is_left_open.connection.execute(text("SELECT 1"))
+
+    def test_a_connection_of_the_driver() -> None:
+        import psycopg
+        psycopg.connect("postgresql://localhost/notebook")
+
+    @pytest.mark.anyio
+    async def test_an_asynchronous_engine(db: Session) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine
+        crud.user_by_email(db, ADMIN)
+        async with create_async_engine("postgresql+psycopg://localhost/notebook").connect():
+            pass
+
+    def test_nothing_is_left(db: Session) -> None:
+        assert db.exec(select(User.email)).all() == [ADMIN]
+"""
+
+
+def test_what_is_refused(notebook: Changed) -> None:
+    written(notebook, REFUSED)
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    said = {node.partition("::")[2]: text for node, text in outcome.failed.items()}
+    assert "Two tasks use the database at the same time: thread " in said["test_two_threads"]
+    assert "Use `session.commit()`, `session.rollback()` or `with session.begin():`." in said["test_commit_as_sql"]
+    assert (
+        "Still open when the test ended: a checked-out connection (tests/test_own.py:"
+        in (said["test_a_connection_is_left_open"])
+    )
+    assert "A connection was requested directly from psycopg" in said["test_a_connection_of_the_driver"]
+    assert "a synchronous and an asynchronous engine (psycopg" in said["test_an_asynchronous_engine"]
+    assert len(said) == 5
+
+
+WIDER = """
+    @pytest.fixture(scope="module")
+    def note(db: Session) -> Note:
+        admin = crud.user_by_email(db, ADMIN)
+        return crud.create_note(db, NewNote(text="of a module"), admin.id)
+
+    @pytest.fixture(scope="class")
+    def second(db: Session) -> Iterator[None]:
+        with Session(engine) as session:
+            session.add(Note(text="of a class", owner_id=crud.user_by_email(db, ADMIN).id))
+            session.commit()
+            yield
+            session.execute(text("DELETE FROM note"))
+            session.commit()
+
+    class TestBoth:
+        def test_in_a_savepoint(self, note: Note, second: None, db: Session) -> None:
+            assert sorted(db.exec(select(Note.text))) == ["of a class", "of a module"]
+            assert note.text == "of a module"
+            db.delete(note)
+            db.commit()
+
+        @pytest.mark.own_database
+        def test_in_a_database_of_its_own(self, note: Note, second: None, db: Session) -> None:
+            assert sorted(db.exec(select(Note.text))) == ["of a class", "of a module"]
+            assert note.text == "of a module"
+
+    def test_the_class_has_ended(note: Note, db: Session) -> None:
+        assert db.exec(select(Note.text)).all() == ["of a module"]
+        assert db.get(Note, note.id) is note
+
+    @pytest.mark.own_database
+    def test_also_in_a_database_of_its_own(db: Session) -> None:
+        assert db.exec(select(Note.text)).all() == ["of a module"]
+"""
+AFTER = """
+    def test_the_module_has_ended(db: Session) -> None:
+        assert db.exec(select(Note.text)).all() == []
+
+    @pytest.mark.own_database
+    def test_also_in_a_database_of_its_own(db: Session) -> None:
+        assert db.exec(select(Note.text)).all() == []
+"""
+
+
+@BOTH
+def test_rows_of_a_fixture_are_there_as_long_as_the_fixture(notebook: Changed, url: str) -> None:
+    written(notebook, WIDER, "tests/test_a.py")
+    written(notebook, AFTER, "tests/test_b.py")
+
+    outcome = in_order(notebook, "tests/test_a.py", "tests/test_b.py", DATABASE_URL=url)
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_sessions_of_fixtures(notebook: Changed) -> None:
+    written(
+        notebook,
+        """
+        from app.deps import get_session
+
+        class UserFactory:
+            @staticmethod
+            def build(**attributes: str) -> User:
+                return User(password_hash="", **attributes)
+
+        @pytest.fixture(scope="session")
+        def seed_data():
+            def write(session: Session) -> None:
+                session.add(User(email="seed@example.com", password_hash=""))
+            return write
+
+        @pytest.fixture(scope="module")
+        def uncommitted() -> Iterator[Session]:
+            with Session(engine) as session:
+                session.add(User(email="uncommitted@example.com", password_hash=""))
+                session.flush()
+                yield session
+
+        @pytest.fixture(scope="module")
+        def in_a_block() -> Iterator[Session]:
+            with Session(engine) as session, session.begin():
+                session.add(User(email="block@example.com", password_hash=""))
+                yield session
+
+        @pytest.fixture
+        def overridden(client: TestClient, uncommitted: Session) -> Iterator[None]:
+            app.dependency_overrides[get_session] = lambda: uncommitted
+            yield
+            app.dependency_overrides.clear()
+
+        def emails(session: Session) -> list[str]:
+            return sorted(session.exec(select(User.email)).all())
+
+        SEEDED = [ADMIN, "block@example.com", "seed@example.com", "uncommitted@example.com"]
+
+        def test_one(db, uncommitted, in_a_block, overridden, create, client, admin_headers) -> None:
+            assert emails(in_a_block) == emails(uncommitted) == emails(db) == SEEDED
+            client.post("/users", json={"email": "ada@example.com", "password": "x"}, headers=admin_headers)
+            assert create(UserFactory, email="eve@example.com").id
+            in_a_block.add(User(email="max@example.com", password_hash=""))
+            in_a_block.flush()
+            assert len(emails(uncommitted)) == 7
+
+        def test_other(db, uncommitted, in_a_block, overridden, client, admin_headers) -> None:
+            assert emails(in_a_block) == emails(uncommitted) == emails(db) == SEEDED
+            assert client.get("/users/me", headers=admin_headers).status_code == 200
+
+        def test_of_the_harness(db_session: Session) -> None:
+            assert emails(db_session) == SEEDED
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_fixture_that_fails_leaves_no_row(notebook: Changed) -> None:
+    written(
+        notebook,
+        """
+        @pytest.fixture(scope="module")
+        def failing(db: Session) -> None:
+            db.add(User(email="ada@example.com", password_hash=""))
+            db.commit()
+            raise RuntimeError("on purpose")
+
+        def test_with_the_fixture(failing: None) -> None: ...
+
+        def test_without(db: Session) -> None:
+            assert db.exec(select(User.email)).all() == [ADMIN]
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert list(outcome.failed) == ["tests/test_own.py::test_with_the_fixture"]
+    assert outcome.passed == ["tests/test_own.py::test_without"]
+
+
+def test_a_fixture_of_a_wider_scope_that_is_set_up_later(notebook: Changed) -> None:
+    written(
+        notebook,
+        """
+        @pytest.fixture(scope="module")
+        def of_module(db: Session) -> None:
+            crud.create_note(db, NewNote(text="of a module"), crud.user_by_email(db, ADMIN).id)
+
+        @pytest.fixture(scope="session")
+        def of_session(db: Session) -> None:
+            crud.create_note(db, NewNote(text="of the session"), crud.user_by_email(db, ADMIN).id)
+
+        def test_a(of_module: None) -> None: ...
+
+        def test_b(of_module: None, of_session: None) -> None: ...
+
+        def test_c(db: Session, request: pytest.FixtureRequest) -> None:
+            crud.user_by_email(db, ADMIN)
+            request.getfixturevalue("late")
+
+        @pytest.fixture(scope="class")
+        def late(db: Session) -> None:
+            crud.create_note(db, NewNote(text="late"), crud.user_by_email(db, ADMIN).id)
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    said = {node.partition("::")[2]: text for node, text in outcome.failed.items()}
+    assert (
+        "The fixture `of_session` with scope session wrote to the database after the fixture `of_module` with scope "
+        "module, whose rows are gone earlier. Let `of_module` request `of_session`" in said["test_b"]
+    )
+    assert "The fixture `late` with scope class was set up during a test, and wrote to the database." in said["test_c"]
+    assert len(said) == 2
+
+
+LIFESPAN = """
+import asyncio
+import contextlib
+import itertools
+
+from app.db import engine
+from app.models import User
+from sqlmodel import Session
+
+numbers = itertools.count()
+
+
+def write(email):
+    with Session(engine) as session:
+        session.add(User(email=email, password_hash=""))
+        session.commit()
+
+
+async def poll():
+    while True:
+        await asyncio.to_thread(write, f"poller-{next(numbers)}@example.com")
+        await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    write(f"startup-{next(numbers)}@example.com")
+    polling = asyncio.create_task(poll())
+    yield
+    polling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await polling
+    write(f"shutdown-{next(numbers)}@example.com")
+"""
+
+
+def test_a_lifespan_with_a_task(notebook: Changed) -> None:
+    (notebook.folder / "app/lifespan.py").write_text(LIFESPAN)
+    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
+    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
+        notebook.folder
+    )
+    written(
+        notebook,
+        """
+        import time
+
+        def written_by(what: str, session: Session) -> int:
+            query = select(func.count()).select_from(User).where(User.email.startswith(what))
+            return session.exec(query).one()
+
+        def test_in_the_transaction_of_a_test(client: TestClient, db: Session) -> None:
+            db.add(User(email="eve@example.com", password_hash=""))
+            db.flush()
+            client.get("/users/me")
+            time.sleep(0.05)
+            db.commit()
+            assert written_by("startup", db) == 1
+
+        def test_its_rows_come_to_a_test(client: TestClient, db: Session) -> None:
+            before = written_by("poller", db)
+            for _ in range(100):
+                db.rollback()
+                time.sleep(0.01)
+                if written_by("poller", db) > before:
+                    return
+            pytest.fail("no row of the task")
+
+        def test_a_client_of_the_test(db: Session) -> None:
+            with TestClient(app) as client:
+                assert client.get("/users/me").status_code == 401
+                assert written_by("startup", db) == 2
+
+        def test_rows_of_that_client_are_gone(db: Session) -> None:
+            assert written_by("startup", db) == 1
+            assert written_by("shutdown", db) == 0
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py", "tests/routes", "tests/harness/checks")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_without_a_with_block_there_is_no_lifespan(notebook: Changed) -> None:
+    (notebook.folder / "app/lifespan.py").write_text(LIFESPAN)
+    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
+    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
+        notebook.folder
+    )
+    written(
+        notebook,
+        """
+        def test_a_client(db: Session) -> None:
+            assert TestClient(app).get("/users/me").status_code == 401
+            assert db.exec(select(User.email)).all() == [ADMIN]
+        """,
+    )
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_module_level_clients(notebook: Changed) -> None:
+    """Without a fixture, the first connection of a test is in a thread of TestClient."""
+    written(
+        notebook,
+        """
+        client = TestClient(app)
+
+        def test_no_fixture() -> None:
+            assert client.post("/token", data={"username": "a", "password": "b"}).status_code == 400
+        """,
+    )
+    (notebook.folder / "tests/conftest.py").write_text("")
+
+    outcome = in_order(notebook, "tests/test_own.py")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_what_adopt_says(notebook: Changed) -> None:
+    done = notebook.run(notebook.python, "-m", "tests.harness.adopt")
+
+    assert "The engines are synchronous: in a test, they share one connection, one statement at a time." in done.stdout
+    assert 'malformed_request_client = "admin_headers".' in done.stdout
+    assert "tests/conftest.py:26: client" in done.stdout
+
+
+def test_adopt_says_nothing_of_it_to_an_asynchronous_service(notebook: Changed) -> None:
+    Edit("app/db.py", "engine = create_engine(", "engine = create_async_engine(").make(notebook.folder)
+
+    assert "synchronous" not in notebook.run(notebook.python, "-m", "tests.harness.adopt").stdout
