@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import pytest
 
 from ..connections.process import REDIRECT
+from ..core import private_api
 from ..core.actor import current_actor
 from ..core.requests import REQUEST, SENDER, handle
 from ..transaction.logical_connection import IN_LIFESPAN
@@ -52,6 +53,8 @@ def track(config: pytest.Config) -> None:
     if IS_TRACKED in config.stash or MODULE not in sys.modules:
         return
     config.stash[IS_TRACKED] = True
+    # It was not imported at the start of the run.
+    private_api.check(MODULE)
     redirect, transport = config.stash[REDIRECT], sys.modules[MODULE]._TestClientTransport
     _track_lifespans(config, sys.modules[MODULE].TestClient)
     handle_request = transport.handle_request

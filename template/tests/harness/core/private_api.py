@@ -30,18 +30,29 @@ USES: dict[str, tuple[str, ...]] = {
     "httpx": ("AsyncClient._transport",),
     "sqlalchemy.connectors.asyncio": ("AsyncAdapt_dbapi_connection._execute_mutex",),
     "sqlalchemy.orm.session": ("Session._trans_context_manager", "_sessions"),
-    "starlette.testclient": ("_TestClientTransport",),
+    "starlette.testclient": (
+        "TestClient.lifespan",
+        "TestClient.wait_shutdown",
+        "TestClient.wait_startup",
+        "_TestClientTransport.app",
+        "_TestClientTransport.handle_request",
+    ),
     "sys": ("_current_frames", "_getframe"),
 }
 
 
 def configure(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` if an imported library lacks one of the attributes."""
+    check(*USES)
+
+
+def check(*modules: str) -> None:
+    """The same for some modules, before the harness has replaced any of their attributes."""
     missing = [
         f"{module}.{path}, which {_distribution(module)} does not have"
-        for module, paths in USES.items()
+        for module in modules
         if module in sys.modules
-        for path in paths
+        for path in USES[module]
         if not _exists(sys.modules[module], path)
     ]
     if missing:
