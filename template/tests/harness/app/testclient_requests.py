@@ -54,7 +54,7 @@ def track(config: pytest.Config) -> None:
         return
     config.stash[IS_TRACKED] = True
     # It was not imported at the start of the run.
-    private_api.check(MODULE)
+    private_api.check(config, MODULE)
     redirect, transport = config.stash[REDIRECT], sys.modules[MODULE]._TestClientTransport
     _track_lifespans(config, sys.modules[MODULE].TestClient)
     handle_request = transport.handle_request

@@ -43,10 +43,10 @@ USES: dict[str, tuple[str, ...]] = {
 
 def configure(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` if an imported library lacks one of the attributes."""
-    check(*USES)
+    check(config, *USES)
 
 
-def check(*modules: str) -> None:
+def check(config: pytest.Config, *modules: str) -> None:
     """The same for some modules, before the harness has replaced any of their attributes."""
     missing = [
         f"{module}.{path}, which {_distribution(module)} does not have"
