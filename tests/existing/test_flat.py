@@ -255,6 +255,40 @@ def test_a_client_of_the_services_own(service: Changed) -> None:
     assert "guard n_plus_one: GET /books sent the same SELECT 9 times" in "".join(outcome.failed.values())
 
 
+def test_malformed_requests_that_reach_no_route(service: Changed) -> None:
+    changed(service, "pyproject.toml", 'base_url = "http://library.test"\n', "")
+
+    outcome = service.pytest(f"{CHECKS}/test_requests.py")
+
+    [said] = outcome.failed.values()
+    assert said.startswith("No malformed request has reached a route; the status of the last of ")
+    assert "responses is 400. If the application has TrustedHostMiddleware, set base_url" in said
+
+
+def test_malformed_requests_of_a_client_with_a_path(service: Changed) -> None:
+    own = OWN_CLIENT.partition("@pytest.fixture\nasync def session")[0].replace("library.test", "library.test/books")
+    conftest = service.folder / "conftest.py"
+    conftest.write_text(f"{conftest.read_text()}\n{own}")
+    changed(service, "app/main.py", "    return list(await", "    1 / (limit - 77)\n    return list(await")
+    changed(service, "app/main.py", "ge=1, le=100", "ge=1")
+
+    outcome = service.pytest(f"{CHECKS}/test_requests.py")
+
+    [said] = outcome.failed.values()
+    assert "GET /books with limit = 9223372036854775808: " in said
+    assert "HTTP Request" not in said
+
+
+def test_nan_that_the_response_repeats(service: Changed) -> None:
+    changed(service, "app/main.py", "@app.exception_handler(RequestValidationError)\n", "")
+
+    outcome = service.pytest(f"{CHECKS}/test_requests.py")
+
+    [said] = outcome.failed.values()
+    assert "POST /books with title = nan: ValueError (Out of range float values are not JSON compliant" in said
+    assert "handle RequestValidationError, and leave `input` out of the response" in said
+
+
 def test_a_model_that_env_py_does_not_import(service: Changed) -> None:
     (service.folder / "app" / "loans.py").write_text(
         "from sqlalchemy.orm import Mapped, mapped_column\n\nfrom app.models import Base\n\n\n"

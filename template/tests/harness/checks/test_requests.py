@@ -5,6 +5,7 @@ description: each has one malformed value, and plausible values for the other fi
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -16,6 +17,7 @@ from httpx import AsyncClient
 
 from ..app.openapi import Operation, operations
 from ..core.findings import Finding, Findings, finds
+from ..core.requests import ON_REQUEST_END, Request
 from ..core.source_lines import places
 from ..reports.missing_column import is_missing
 
@@ -31,6 +33,17 @@ VALIDATE = (
     "Reject such values in the request model: a pattern or a length for text (PostgreSQL cannot store NUL), bounds for "
     "numbers (the largest bigint is 2**63 - 1)."
 )
+# FastAPI's own 422 response has the value, which its JSON cannot hold.
+REPEATED = ("Out of range float values are not JSON compliant", "surrogates not allowed")
+ECHO = (
+    "The 422 response repeats the value, and JSON has no NaN and no lone surrogate: handle RequestValidationError, and "
+    "leave `input` out of the response."
+)
+UNREACHED = (
+    "No malformed request has reached a route; the status of the last of {} responses is {}. If the application has "
+    "TrustedHostMiddleware, set base_url under [tool.savepoint] of pyproject.toml to an address that it accepts, such "
+    "as http://localhost."
+)
 MIGRATE = (
     "The database has no such column or table. If a model defines it, its migration is missing: check "
     "test_models_match_migrations prints the operations."
@@ -44,21 +57,26 @@ MIGRATE = (
 )
 @pytest.mark.anyio
 async def test_malformed_requests_get_no_5xx(
-    _application: FastAPI, _malformed_request_client: AsyncClient, _findings: Findings, pytestconfig: pytest.Config
+    _application: FastAPI,
+    _malformed_request_client: AsyncClient,
+    _handled: list[tuple[bool, int | None]],
+    _findings: Findings,
+    pytestconfig: pytest.Config,
 ) -> None:
     failures, advice = [], dict[str, None]()
     for operation in operations(_application):
         for field, requests in groupby(_requests(operation), lambda request: request[0]):
             for _, value, request in requests:
                 try:
-                    status = (await _malformed_request_client.request(operation.method, **request)).status_code
+                    response = await _malformed_request_client.request(operation.method, **request)
                 except Exception as error:
-                    where = "; ".join(places(error, pytestconfig.rootpath)[-1:])
-                    why, remedy = f"{type(error).__name__} ({where})", MIGRATE if is_missing(error) else VALIDATE
+                    place = "; ".join(places(error, pytestconfig.rootpath)[-1:])
+                    why = f"{type(error).__name__} ({place or str(error)[:99]})"
+                    remedy = _remedy(error)
                 else:
-                    if status < 500 or status == 503:
+                    if response.status_code < 500 or response.status_code == 503:
                         continue
-                    why, remedy = str(status), VALIDATE
+                    why, remedy = str(response.status_code), VALIDATE
                 failures.append(Finding(f"{operation} with {field}", f"{operation} with {value}: {why}"))
                 break
             else:
@@ -67,8 +85,37 @@ async def test_malformed_requests_get_no_5xx(
             if not _findings.lets_be(failures[-1].key):
                 advice[remedy] = None
                 break
+    if _handled and not failures and not any(has_route for has_route, _ in _handled):
+        pytest.fail(UNREACHED.format(len(_handled), _handled[-1][1]), pytrace=False)
     _findings.add(failures, HEADING, "\n".join(advice))
     _findings.fail_for_new()
+
+
+def _remedy(error: Exception) -> str:
+    if is_missing(error):
+        return MIGRATE
+    return ECHO if any(text in str(error) for text in REPEATED) else VALIDATE
+
+
+@pytest.fixture
+def _handled(_malformed_request_client: AsyncClient) -> Iterator[list[tuple[bool, int | None]]]:
+    """For each request that the application handles, whether it has reached a route, and the status."""
+    handled, client, logger = list[tuple[bool, int | None]](), _malformed_request_client, logging.getLogger("httpx")
+
+    def record(request: Request) -> None:
+        handled.append(("route" in request.scope, request.status))
+
+    base_url, was_disabled = client.base_url, logger.disabled
+    # Its path would stand before that of each route.
+    client.base_url = base_url.join("/")
+    # It would log hundreds of lines.
+    logger.disabled = True
+    ON_REQUEST_END.append(record)
+    try:
+        yield handled
+    finally:
+        ON_REQUEST_END.remove(record)
+        client.base_url, logger.disabled = base_url, was_disabled
 
 
 def _requests(operation: Operation) -> Iterator[tuple[str, str, dict[str, Any]]]:
