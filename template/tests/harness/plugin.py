@@ -17,15 +17,7 @@ from .connections import process
 from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .database import isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
-from .reports import (
-    explanations,
-    first_report,
-    github_summary,
-    known_findings,
-    missing_column,
-    query_report,
-    tracebacks,
-)
+from .reports import explanations, first_report, github_summary, known, missing_column, query_report, tracebacks
 from .runner import async_plugin, deadline, ended_loops, garbage, interrupted
 from .schema import new_revisions
 
@@ -200,5 +192,5 @@ def pytest_terminal_summary(
     yield
     missing_column.summarize(terminalreporter, config)
     first_report.summarize(terminalreporter, config)
-    known_findings.summarize(terminalreporter, config)
+    known.summarize(terminalreporter, config)
     run.summarize(terminalreporter, config)
