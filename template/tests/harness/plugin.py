@@ -16,15 +16,7 @@ from .core.project import is_governed
 from .database import alembic_env, fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
 from .modules import GUARDS, MODULES
-from .reports import (
-    explanations,
-    first_report,
-    github_summary,
-    known_findings,
-    missing_column,
-    query_report,
-    tracebacks,
-)
+from .reports import explanations, first_report, github_summary, known, missing_column, query_report, tracebacks
 from .runner import async_plugin, deadline, ended_loops, garbage, governed_tests, interrupted, pytest_asyncio
 from .schema import new_revisions
 
@@ -179,5 +171,5 @@ def pytest_terminal_summary(
     yield
     missing_column.summarize(terminalreporter, config)
     first_report.summarize(terminalreporter, config)
-    known_findings.summarize(terminalreporter, config)
+    known.summarize(terminalreporter, config)
     run.summarize(terminalreporter, config)
