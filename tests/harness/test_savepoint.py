@@ -119,7 +119,7 @@ def refused(run: Run) -> dict[str, str | None]:
     return run("refused")
 
 
-@pytest.mark.parametrize(("module", "count"), [("right", 41), ("seeded", 4), ("polls", 31), ("commits", 72)])
+@pytest.mark.parametrize(("module", "count"), [("right", 42), ("seeded", 4), ("polls", 31), ("commits", 72)])
 def test_correct_code_passes(run: Run, module: str, count: int) -> None:
     right = run(module)
 

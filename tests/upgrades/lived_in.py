@@ -338,7 +338,7 @@ def live_in(project: Owned) -> None:
     missing_column = project.first(
         "tests/harness/undefined.py", "tests/harness/missing_column.py", "tests/harness/reports/missing_column.py"
     )
-    project.replace(missing_column, "yellow=True,", "bold=True,  # as the owner likes it")
+    project.replace(missing_column, '"undefined")\n', '"undefined")  # as the owner likes it\n')
     client = project.first("tests/harness/client.py", "tests/harness/app/client.py")
     project.replace(client, 'base_url="http://test"', 'base_url="http://owner.test"')
     project.replace("tests/README.md", "## Factories\n", "## Factories\n\nThe owner's factories are in factories.py.\n")
