@@ -289,6 +289,50 @@ def test_nan_that_the_response_repeats(service: Changed) -> None:
     assert "handle RequestValidationError, and leave `input` out of the response" in said
 
 
+SEQUENCES = """import pytest
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", range(3))
+async def test_the_first_id(client, number):
+    for id in (1, 2):
+        response = await client.post("/books", json={"title": f"Emma {'again' * id}"})
+        assert response.json()["id"] == id
+"""
+
+
+def test_sequences_that_restart(service: Changed) -> None:
+    (service.folder / "tests" / "test_books.py").write_text(SEQUENCES)
+
+    assert len(service.pytest("tests/test_books.py").failed) == 2
+    changed(service, "pyproject.toml", "base_url", "restart_sequences = true\nbase_url")
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert len(outcome.passed) == 3, outcome.output
+
+
+def test_sequences_restart_above_the_rows_of_every_test(service: Changed) -> None:
+    lines = """from contextlib import asynccontextmanager
+from app.db import Session
+
+@asynccontextmanager
+async def started(app):
+    async with Session() as session:
+        session.add(Book(title="Persuasion"))
+        await session.commit()
+    yield
+
+"""
+    changed(service, "app/main.py", "app = FastAPI(", f"{lines}\napp = FastAPI(lifespan=started, ")
+    changed(service, "pyproject.toml", "base_url", "restart_sequences = true\nbase_url")
+    (service.folder / "tests" / "test_books.py").write_text(SEQUENCES.replace("(1, 2)", "(2, 3)"))
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert len(outcome.passed) == 3, outcome.output
+
+
 def test_a_model_that_env_py_does_not_import(service: Changed) -> None:
     (service.folder / "app" / "loans.py").write_text(
         "from sqlalchemy.orm import Mapped, mapped_column\n\nfrom app.models import Base\n\n\n"

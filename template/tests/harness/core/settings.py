@@ -35,6 +35,7 @@ class Settings:
         source_folders: the folders of the project's own code; by default, `src` or the package of `application`.
         base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
+        restart_sequences: whether each savepoint test starts with the same next values of all sequences.
         governed_tests: files and folders of the tests that the harness governs; by default, all tests.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
         disabled_guards: names of guards that are off in all tests.
@@ -57,6 +58,7 @@ class Settings:
     source_folders: tuple[str, ...] = ()
     base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
+    restart_sequences: bool = False
     governed_tests: tuple[str, ...] = ()
     postgres_version: int = 0
     disabled_guards: tuple[str, ...] = ()
@@ -75,7 +77,13 @@ class Settings:
 
 SETTINGS = pytest.StashKey[Settings]()
 KEYS = {field.name: field.type for field in fields(Settings)}
-KINDS: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", tuple[str, ...]: "a list of strings"}
+KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    tuple[str, ...]: "a list of strings",
+}
 MINIMUM = {"postgres_version": 1, "n_plus_one_threshold": 2, "slow_test_seconds": 0, "test_timeout_seconds": 0}
 
 
@@ -137,7 +145,7 @@ def _checked(key: str, value: Any, place: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and kind is float:
         value = float(value)
     expected: Any = tuple if kind == tuple[str, ...] else kind
-    if not isinstance(value, expected) or isinstance(value, bool):
+    if not isinstance(value, expected) or isinstance(value, bool) is not (kind is bool):
         raise pytest.UsageError(f"{place}: {key} must be {KINDS[kind]}, not {value!r}")
     if key in MINIMUM and not MINIMUM[key] <= value < math.inf:
         raise pytest.UsageError(f"{place}: {key} must be at least {MINIMUM[key]}, not {value!r}")

@@ -21,6 +21,7 @@ from ..transaction.engine_events import Checkout, invalidate
 from ..transaction.refusals import ENDED
 from ..transaction.shielded import LIMIT
 from .databases import WorkerDatabase
+from .sequences import restart_sequences
 from .synchronous_end import OPEN_SESSIONS, end_synchronous
 from .template import DATABASES
 
@@ -51,6 +52,7 @@ def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]
     redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
     request.node.stash[TEST_URL] = database.url
     before = set(redirect.events.checkouts)
+    restart_sequences(request.config, redirect, database)
     redirect.begin("test")
     loop, left, wrong = redirect.shared.loop, list[Checkout](), None
     try:

@@ -1,5 +1,6 @@
 """The outer transaction of a savepoint test, in which all other transactions are savepoints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
@@ -29,6 +30,7 @@ class OuterTransaction:
         has_ddl: whether the schema has changed since the mode began.
         has_committed: whether a transaction that has written has committed since the mode began.
         has_set_up: whether an engine has set up a connection since the mode began, inside the outer transaction.
+        at_begin: statements at the beginning of each savepoint test.
     """
 
     refusals: Refusals = field(kw_only=True)
@@ -38,6 +40,7 @@ class OuterTransaction:
     has_ddl: bool = False
     has_committed: bool = False
     has_set_up: bool = False
+    at_begin: Sequence[str] = ()
     # The mode in which the transaction began; None before the first statement.
     _outer: Mode | Literal["connecting"] | None = None
 
@@ -120,7 +123,7 @@ class OuterTransaction:
         if mode == "outside":
             return [*ended, "BEGIN READ ONLY"]
         begin = f"BEGIN ISOLATION LEVEL {level}" if level else "BEGIN"
-        return [*ended, begin, *([f"SAVEPOINT {OUTER}"] if mode == "test" else [])]
+        return [*ended, begin, *([f"SAVEPOINT {OUTER}", *self.at_begin] if mode == "test" else [])]
 
     async def _close_if_outside(self) -> None:
         if self._outer == "outside":
