@@ -160,6 +160,14 @@ def test_no_metadata(before: Changed) -> None:
     assert adopt(before).startswith("No metadata was found: no env.py has target_metadata")
 
 
+def test_testpaths_without_the_checks(before: Changed) -> None:
+    assert "testpaths" not in adopt(before)
+
+    edit(before, PROJECT, 'testpaths = ["tests"]', 'testpaths = ["app", "tests/unit"]')
+
+    assert 'a plain run. Add "tests/harness/checks" to it.' in adopt(before)
+
+
 def test_trusted_hosts(before: Changed) -> None:
     assert "base_url" not in adopt(before)
 

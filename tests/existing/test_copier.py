@@ -40,8 +40,22 @@ def test_nothing_of_the_service_is_changed(owned: Owned, add: Add, render: Rende
 
     harness = {path for path in files(render(payments=False)) if path.startswith("tests/harness/")}
     added = {path for path in owned.changed() if not path.startswith("tests/harness/adopt/")}
-    assert added == {ANSWERS, "tests/harness-requirements.txt", *harness}
+    assert added == {ANSWERS, "tests/harness-requirements.txt", "tests/harness.md", *harness}
     assert {path: owned.contents()[path] for path in before} == before
+
+
+def test_the_page_is_of_this_service(owned: Owned, add: Add) -> None:
+    add(owned.folder, tests_folder="app/tests")
+
+    page = owned.read("app/tests/harness.md")
+    assert "uv run pytest app/tests/harness/checks" in page
+    assert "uvx copier update --skip-answered -a .copier-answers.savepoint.yml" in page
+    for of_a_new_service in ("user_client", "factories.py", ".github", "nightly", "compose"):
+        assert of_a_new_service not in page
+    anchors = {
+        line.lstrip("# ").lower().replace(" ", "-").replace(",", "") for line in page.splitlines() if line[:1] == "#"
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= anchors
 
 
 def test_the_answers_of_another_template_are_kept(owned: Owned, add: Add) -> None:

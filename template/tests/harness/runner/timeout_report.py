@@ -72,8 +72,8 @@ def timeout_message(
     return "\n".join(lines)
 
 
-def _at(task: asyncio.Task[Any] | None, root: Path) -> str:
-    place = None if task is None else _innermost(task.get_coro(), root)
+def _at(task: object, root: Path) -> str:
+    place = _innermost(task.get_coro(), root) if isinstance(task, asyncio.Task) else None
     return f", at {place}" if place else ""
 
 

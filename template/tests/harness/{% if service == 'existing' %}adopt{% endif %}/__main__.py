@@ -16,9 +16,10 @@ from typing import Any
 
 from .dependencies import dependencies, reason_against
 from .fixtures import Fixtures
-from .service import Service
+from .service import HARNESS, Service
 
 PACKAGE = __package__.rpartition(".")[0]
+CHECKS = HARNESS / "checks"
 PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
 PLUGINS = """\
 {} has `pytest_plugins` already. Add "{}" to its list."""
@@ -43,6 +44,8 @@ The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] t
 base_url = "http://localhost"."""
 WITHOUT_MIGRATIONS = """\
 There is no alembic.ini: the schema of the tests is that of the models, and the checks of migrations are skipped."""
+TESTPATHS = """\
+testpaths of pytest leaves the checks out of a plain run. Add "{}" to it."""
 HIDDEN = """\
 Python imports these folders as `{0}`, and cannot find them beside {0}/. Add an __init__.py to the folder above each."""
 NO_APPLICATION = """\
@@ -80,6 +83,14 @@ def written_settings(root: Path) -> dict[str, Any]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     table: dict[str, Any] = project.get("tool", {}).get("savepoint", {})
     return table
+
+
+def leaves_out_checks(root: Path) -> bool:
+    """Whether the setting `testpaths` in pyproject.toml names no folder of the checks."""
+    pytest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("pytest", {})
+    paths = pytest.get("ini_options", pytest).get("testpaths", [])
+    folders = paths.split() if isinstance(paths, str) else paths
+    return bool(folders) and not any(CHECKS.is_relative_to(root / folder) for folder in folders)
 
 
 def needs_plugin(root: Path) -> bool:
@@ -148,6 +159,8 @@ def main(arguments: list[str]) -> None:
         print(f"{SYNCHRONOUS}\n")
         if headers := fixtures.headers():
             print(HEADERS.format(headers[0]) + "\n")
+    if leaves_out_checks(root):
+        print(TESTPATHS.format(CHECKS.relative_to(root).as_posix()) + "\n")
     if service.alembic_ini() is None:
         print(WITHOUT_MIGRATIONS + "\n")
     if service.has_trusted_hosts() and "base_url" not in written:
