@@ -96,7 +96,17 @@ def test_env_py_that_leaves_its_engine_open(service: Changed) -> None:
         "        session.add(Book(title='Emma'))\n        await session.commit()\n"
     )
 
-    outcome = service.pytest("tests/test_books.py")
+    assert service.pytest("tests/test_books.py").code == 0
+    outcome = service.pytest(CHECKS)
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_two_names_of_one_default(service: Changed) -> None:
+    changed(service, "app/models.py", "server_default=func.now()", 'server_default=text("CURRENT_TIMESTAMP")')
+    changed(service, "app/models.py", "String, func", "String, text")
+
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py")
 
     assert outcome.code == 0, outcome.output
 

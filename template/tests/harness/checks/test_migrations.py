@@ -2,6 +2,7 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 from alembic import command
@@ -173,7 +174,7 @@ def test_alembic_cli_connects(
 
     # In a thread, since env.py starts an event loop.
     with watching(None), ThreadPoolExecutor(1) as thread:
-        thread.submit(command.current, config).result()
+        thread.submit(copy_context().run, command.current, config).result()
 
     # "0003 (head)", "0005 (head) (mergepoint)"
     assert [line.split()[0] for line in output.getvalue().splitlines()] == migrations.script.get_heads()

@@ -48,7 +48,9 @@ QUERIES = {
             CASE attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
             CASE attgenerated WHEN 's' THEN 'generated stored' WHEN 'v' THEN 'generated virtual' END,
             CASE WHEN pg_get_expr(adbin, adrelid) ~ '^nextval' AND sequence IS NOT NULL
-                THEN 'default next of its own sequence' ELSE 'default ' || pg_get_expr(adbin, adrelid) END,
+                THEN 'default next of its own sequence'
+                -- Two names of one value.
+                ELSE 'default ' || replace(pg_get_expr(adbin, adrelid), 'CURRENT_TIMESTAMP', 'now()') END,
             attacl::text, col_description(attrelid, attnum))
         FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace
         JOIN pg_attribute ON attrelid = o.oid JOIN pg_type t ON t.oid = atttypid
