@@ -8,10 +8,12 @@ import copier
 import pytest
 
 from tests.environment import UV, Project, synced
+from tests.mistakes.catalogue import Edit
 from tests.mistakes.project import Changed
 from tests.rendering import Render
 
 SERVICES = Path(__file__).with_name("services")
+CHECKS = "tests/harness/checks"
 
 
 Add = Callable[..., None]
@@ -58,3 +60,9 @@ def notebook(synchronous: Project, tmp_path: Path) -> Changed:
 def service(flat: Project, tmp_path: Path) -> Changed:
     """A copy, for one test to write into."""
     return Changed.of(flat, tmp_path / "flat", [])
+
+
+def changed(service: Changed, path: str, old: str, new: str) -> Changed:
+    """Replace text of a file of the service, which must have it once."""
+    Edit(path, old, new).make(service.folder)
+    return service

@@ -1,0 +1,146 @@
+"""The schema of a service: by an env.py of any shape, without migrations, and never on another database system."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.existing.conftest import CHECKS, changed
+from tests.mistakes.project import Changed
+
+pytestmark = pytest.mark.xdist_group("existing")
+
+
+@pytest.mark.parametrize("check", ["test_up_down_consistency", "test_models_match_migrations"])
+def test_a_check_of_migrations_alone(service: Changed, check: str) -> None:
+    """env.py connects in a test that has no database of its own yet."""
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py::{check}")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_schema_that_migrations_need(service: Changed) -> None:
+    changed(service, "pyproject.toml", 'sql_before_migrations = ["CREATE SCHEMA audit"]\n', "")
+
+    outcome = service.pytest()
+
+    assert 'add to [tool.savepoint]: sql_before_migrations = ["CREATE SCHEMA audit"]' in outcome.output
+
+
+def test_env_py_that_runs_no_migration(service: Changed) -> None:
+    """The template database is kept between runs, and must not be kept without its tables."""
+    env = service.folder / "alembic" / "env.py"
+    right = env.read_text()
+    env.write_text(right.replace("        context.run_migrations()\n", "        pass\n"))
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert "alembic/env.py has run 0 of 1 migrations on its connection." in outcome.output
+    env.write_text(right)
+    assert service.pytest("tests/test_books.py").code == 0
+
+
+def test_env_py_that_leaves_its_engine_open(service: Changed) -> None:
+    """The first test that connects, in the middle of the test."""
+    changed(service, "alembic/env.py", "    await engine.dispose()\n", "")
+    changed(service, "alembic/env.py", ", poolclass=pool.NullPool", "")
+    (service.folder / "tests" / "test_books.py").write_text(
+        "import pytest\nfrom app.db import Session\nfrom app.models import Book\n\n\n"
+        "@pytest.mark.anyio\nasync def test_a_session():\n"
+        "    async with Session() as session:\n"
+        "        session.add(Book(title='Emma'))\n        await session.commit()\n"
+    )
+
+    assert service.pytest("tests/test_books.py").code == 0
+    outcome = service.pytest(CHECKS)
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_two_names_of_one_default(service: Changed) -> None:
+    changed(service, "app/models.py", "server_default=func.now()", 'server_default=text("CURRENT_TIMESTAMP")')
+    changed(service, "app/models.py", "String, func", "String, text")
+
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py")
+
+    assert outcome.code == 0, outcome.output
+
+
+def test_no_migrations_at_all(service: Changed) -> None:
+    """The schema is that of the models, and is built again when a model changes."""
+    shutil.rmtree(service.folder / "alembic")
+    (service.folder / "alembic.ini").unlink()
+
+    outcome = service.pytest()
+
+    assert outcome.code == 0, outcome.output
+    assert {node.partition("::")[0] for node in outcome.passed} >= {f"{CHECKS}/test_models.py", "tests/test_books.py"}
+    assert not {node for node in outcome.passed if "migration" in node}
+    changed(service, "app/models.py", "    added_at", "    pages: Mapped[int] = mapped_column(default=1)\n    added_at")
+    assert service.pytest("tests/test_books.py").code == 0
+
+
+def test_no_migrations_and_no_metadata(service: Changed) -> None:
+    (service.folder / "alembic.ini").unlink()
+    changed(service, "pyproject.toml", 'models_metadata = "app.models:Base.metadata"\n', "")
+
+    outcome = service.pytest()
+
+    assert "There is no alembic.ini. Without migrations, the schema is created from the models: set" in outcome.output
+
+
+SQLITE_ENV = """
+from alembic import context
+from app.models import Base
+from sqlalchemy import create_engine
+
+engine = create_engine("sqlite:///library.db")
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+
+
+@pytest.mark.parametrize("arguments", [[CHECKS], []], ids=["the checks", "the suite"])
+def test_migrations_that_would_run_on_sqlite(service: Changed, arguments: list[str]) -> None:
+    """The checks downgrade to an empty database: they must not reach the developer's file."""
+    (service.folder / "alembic" / "env.py").write_text(SQLITE_ENV)
+    file = service.folder / "library.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE books (title TEXT)")
+    before = file.read_bytes()
+
+    outcome = service.pytest(*arguments)
+
+    assert outcome.code != 0
+    assert "NotPostgreSQLError: env.py connects to sqlite, not to PostgreSQL. Set the URL" in outcome.output
+    assert file.read_bytes() == before
+
+
+LIFESPAN = """from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def started(app):
+    app.state.library = {}
+    yield
+"""
+
+
+@pytest.mark.parametrize("made", ["library = {}\n", LIFESPAN], ids=["when it is imported", "in the lifespan"])
+def test_an_application_on_sqlite(service: Changed, made: str) -> None:
+    changed(service, "app/db.py", "engine = create_async_engine(DATABASE_URL)\n", "")
+    changed(service, "app/db.py", "async_sessionmaker(engine, ", "async_sessionmaker(")
+    changed(
+        service, "app/main.py", "app = FastAPI(", made.format('create_engine("sqlite:///a.db")') + "\napp = FastAPI("
+    )
+    changed(service, "app/main.py", "import select\n", "import create_engine, select\n")
+    if "started" in made:
+        changed(service, "app/main.py", 'FastAPI(title="Library")', 'FastAPI(title="Library", lifespan=started)')
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert outcome.code != 0
+    assert "The application connects to sqlite, not to PostgreSQL: tests would write to its database." in outcome.output
+    assert "Traceback" not in outcome.output
