@@ -168,6 +168,20 @@ def test_testpaths_without_the_checks(before: Changed) -> None:
     assert 'a plain run. Add "tests/harness/checks" to it.' in adopt(before)
 
 
+def test_imports_of_a_folder_that_was_no_package(before: Changed) -> None:
+    (before.folder / "tests" / "helpers.py").write_text("EMMA = 'Emma'\n")
+    test = before.folder / "tests" / "test_books.py"
+    test.write_text(f"from helpers import EMMA\n{test.read_text()}")
+
+    said = adopt(before)
+
+    assert 'Write\n`from tests import …`, or add "tests" to pythonpath of pytest.\n  tests/test_books.py:1\n' in said
+    edit(before, PROJECT, 'pythonpath = ["."]', 'pythonpath = [".", "tests"]')
+    before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+    edit(before, PROJECT, "[tool.savepoint]", '[tool.savepoint]\nsql_before_migrations = ["CREATE SCHEMA audit"]')
+    assert before.pytest("tests/test_books.py").code == 0
+
+
 def test_trusted_hosts(before: Changed) -> None:
     assert "base_url" not in adopt(before)
 

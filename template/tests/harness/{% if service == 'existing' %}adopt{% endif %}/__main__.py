@@ -19,7 +19,7 @@ from .fixtures import Fixtures
 from .service import HARNESS, Service
 
 PACKAGE = __package__.rpartition(".")[0]
-CHECKS = HARNESS / "checks"
+TESTS, CHECKS = HARNESS.parent, HARNESS / "checks"
 PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
 PLUGINS = """\
 {} has `pytest_plugins` already. Add "{}" to its list."""
@@ -44,6 +44,9 @@ The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] t
 base_url = "http://localhost"."""
 WITHOUT_MIGRATIONS = """\
 There is no alembic.ini: the schema of the tests is that of the models, and the checks of migrations are skipped."""
+BARE_IMPORTS = """\
+These lines import modules of {0}/ by their bare names, which works in a folder that is no package. Write
+`from {1} import …`, or add "{0}" to pythonpath of pytest."""
 TESTPATHS = """\
 testpaths of pytest leaves the checks out of a plain run. Add "{}" to it."""
 HIDDEN = """\
@@ -169,7 +172,8 @@ def main(arguments: list[str]) -> None:
         (OF_DATABASES, fixtures.of_databases()),
         (BACKENDS, fixtures.backends()),
         (HIDING, fixtures.hiding()),
-        (HIDDEN.format(Path(__file__).parents[2].name), service.hidden_packages()),
+        (BARE_IMPORTS.format(TESTS.relative_to(root).as_posix(), PACKAGE.rpartition(".")[0]), service.bare_imports()),
+        (HIDDEN.format(TESTS.name), service.hidden_packages()),
     ):
         if places := list(found):
             print("\n".join([heading, *(f"  {place}" for place in places), ""]))

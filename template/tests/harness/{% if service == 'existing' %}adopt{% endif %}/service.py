@@ -115,6 +115,20 @@ class Service:
         names = (node for _, tree in self.modules for node in ast.walk(tree) if isinstance(node, ast.Name))
         return any(node.id == "TrustedHostMiddleware" for node in names)
 
+    def bare_imports(self) -> Iterator[str]:
+        """Imports of modules beside a test by their bare names, which a package does not allow: `tests/test_a.py:3`."""
+        tests = HARNESS.parent
+        for path, tree in self.modules:
+            if path.parent != tests:
+                continue
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Import | ast.ImportFrom):
+                    continue
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                is_relative = isinstance(node, ast.ImportFrom) and node.level > 0
+                if not is_relative and any((tests / f"{name.partition('.')[0]}.py").is_file() for name in names):
+                    yield f"{path.relative_to(self.root)}:{node.lineno}"
+
     def hidden_packages(self) -> Iterator[str]:
         """Folders that Python imports by the name of the folder of the tests, since their parent is no package."""
         tests = HARNESS.parent
