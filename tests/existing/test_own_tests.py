@@ -8,7 +8,9 @@ from tests.mistakes.project import Changed
 pytestmark = pytest.mark.xdist_group("existing")
 
 
-OWN_CLIENT = """import pytest
+OWN_CLIENT = """import asyncio
+
+import pytest
 from httpx import ASGITransport, AsyncClient
 
 from app.db import Session, get_session
@@ -33,6 +35,13 @@ async def session(client):
 async def test_add(client):
     assert (await client.post("/books", json={"title": "Emma"})).status_code == 201
     assert (await client.get("/books")).json() == ["Emma"]
+
+
+@pytest.mark.anyio
+async def test_gathered(client):
+    responses = await asyncio.gather(*(client.get("/books") for _ in range(3)))
+    assert [response.json() for response in responses] == [[], [], []]
+    assert client._transport.app is app
 
 
 @pytest.mark.anyio

@@ -4,6 +4,7 @@ A fixture of the project may create `AsyncClient(transport=ASGITransport(app=app
 task of the test; here it is called in a task for each request, as by a server.
 """
 
+from copy import copy
 from functools import partial, wraps
 from typing import Any
 
@@ -31,15 +32,12 @@ def configure(config: pytest.Config) -> None:
 
     @wraps(handle)
     async def handle_in_task(self: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-        app: Any = self.app
         # A request that the application sends to itself is a part of the request that it handles.
-        if isinstance(self, ASGITransport) or not redirect.is_listening or REQUEST.get() is not None:
-            return await handle(self, request)
-        self.app = OwnApp(app)
-        try:
-            return await handle(self, request)
-        finally:
-            self.app = app
+        if not isinstance(self, ASGITransport) and redirect.is_listening and REQUEST.get() is None:
+            # A copy, since requests may be gathered.
+            app, self = self.app, copy(self)
+            self.app = OwnApp(app)
+        return await handle(self, request)
 
     httpx.ASGITransport.handle_async_request = handle_in_task  # type: ignore[method-assign]
     config.add_cleanup(partial(setattr, httpx.ASGITransport, "handle_async_request", handle))
