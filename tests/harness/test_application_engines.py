@@ -7,6 +7,7 @@ import pytest
 from harness.connections.application_engines import Engines
 from harness.connections.shared_connections import SharedConnections
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 SYNCHRONOUS, ASYNCHRONOUS = "postgresql+psycopg://shop@db/shop", "postgresql+asyncpg://shop@db/shop"
@@ -22,7 +23,7 @@ def engines() -> Engines:
 def make(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Make:
     """`make(url, is_of_test=True)`: an engine that a test or the application creates, and that stays."""
     kept, is_of_test = list[object](), False
-    monkeypatch.setattr(Engine, "__init__", engines.recording(Engine.__init__, lambda: is_of_test))
+    monkeypatch.setattr(Dialect, "engine_created", engines.recording(Dialect.engine_created, lambda: is_of_test))
 
     def create(url: str, *, of_test: bool = False) -> Engine:
         nonlocal is_of_test
@@ -83,7 +84,7 @@ def test_an_engine_of_the_harness_is_ignored(engines: Engines, make: Make) -> No
 
 
 def test_engines_that_are_gone_are_forgotten(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Engine, "__init__", engines.recording(Engine.__init__, lambda: False))
+    monkeypatch.setattr(Dialect, "engine_created", engines.recording(Dialect.engine_created, lambda: False))
     create_engine(SYNCHRONOUS)
     gc.collect()
 
@@ -100,7 +101,7 @@ def test_an_engine_that_was_there_before(engines: Engines) -> None:
 
 def test_a_shared_connection_of_asynchronous_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     connections = SharedConnections()
-    monkeypatch.setattr(Engine, "__init__", connections.engines.recording(Engine.__init__, lambda: True))
+    monkeypatch.setattr(Dialect, "engine_created", connections.engines.recording(Dialect.engine_created, lambda: True))
     engine = create_engine(SYNCHRONOUS)
     assert connections.sharing_error("psycopg", is_async=False) is None
 

@@ -55,8 +55,10 @@ def letting_end(fixturedef: pytest.FixtureDef[Any], config: pytest.Config) -> It
     ending = ExitStack()
     # The last finalizer runs first.
     fixturedef.addfinalizer(ending.close)
-    yield
-    fixturedef.addfinalizer(lambda: ending.enter_context(_not_listening(redirect)))
+    try:
+        yield
+    finally:
+        fixturedef.addfinalizer(lambda: ending.enter_context(_not_listening(redirect)))
 
 
 @contextmanager
