@@ -20,6 +20,8 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import Dialect
 
+from ..transaction.raw_connection import installed_driver
+
 # Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
 OnVersionApply = Callable[..., None]
 
@@ -27,7 +29,7 @@ OnVersionApply = Callable[..., None]
 IN_MIGRATION: ContextVar[bool] = ContextVar("savepoint_in_migration", default=False)
 NOT_POSTGRESQL = (
     "env.py connects to {}, not to PostgreSQL. Set the URL that it reads to a PostgreSQL URL, e.g. in conftest.py: "
-    'os.environ["DATABASE_URL"] = "postgresql+asyncpg://". Tests never connect to its address.'
+    'os.environ["DATABASE_URL"] = "postgresql+{}://". Tests never connect to its address.'
 )
 TAKES_CONNECTION = re.compile(r"""attributes(?:\.get\(|\[)\s*["']connection["']""")
 # Paths that Alembic reads relative to the working directory.
@@ -46,7 +48,7 @@ def configure(config: pytest.Config) -> None:
 
 def _check(dialect: Dialect, *arguments: Any) -> None:
     if IN_MIGRATION.get() and dialect.name != "postgresql":
-        raise NotPostgreSQLError(NOT_POSTGRESQL.format(dialect.name))
+        raise NotPostgreSQLError(NOT_POSTGRESQL.format(dialect.name, installed_driver()))
 
 
 def alembic_config(ini: Path, **options: Any) -> Config:

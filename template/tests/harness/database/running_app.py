@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from ..app.lifespan import LifespanError, RunningApp
 from ..connections.process import REDIRECT
 from ..core.run import stop_run
+from ..transaction.raw_connection import installed_driver
 from .databases import WorkerDatabase
 from .seed_data import copy_lifespan_rows
 from .template import DATABASES
@@ -18,7 +19,7 @@ from .template import DATABASES
 NOT_POSTGRESQL = (
     "The application connects to {}, not to PostgreSQL: tests would write to its database. Set the URL that it reads "
     'to a PostgreSQL URL before the application is imported, e.g. in conftest.py: os.environ["DATABASE_URL"] = '
-    '"postgresql+asyncpg://". Tests never connect to its address.'
+    '"postgresql+{}://". Tests never connect to its address.'
 )
 
 
@@ -44,7 +45,7 @@ async def running_app(
     if wrong:
         stop_run(config, f"The startup of the lifespan of the application '{_application.title}': {wrong}")
     if others := redirect.engines.only_others():
-        stop_run(config, NOT_POSTGRESQL.format(" and ".join(sorted(others))))
+        stop_run(config, NOT_POSTGRESQL.format(" and ".join(sorted(others)), installed_driver()))
     await copy_lifespan_rows(config, config.stash[DATABASES], _worker_database, redirect)
     yield running
     # Rows that the shutdown writes are rolled back, as in a test.
