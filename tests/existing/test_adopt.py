@@ -135,7 +135,7 @@ def test_fixtures_that_the_harness_replaces(before: Changed) -> None:
 
     said = adopt(before)
 
-    assert "create a database or its tables. Delete them" in said
+    assert "create a database or its tables, which the harness does from the migrations." in said
     assert "  conftest.py:5: database\n" in said
     assert "Delete these fixtures. The harness has the fixture anyio_backend" in said
     assert "  conftest.py:11: anyio_backend\n" in said

@@ -25,7 +25,20 @@ def test_a_schema_that_migrations_need(service: Changed) -> None:
 
     outcome = service.pytest()
 
-    assert 'add to [tool.savepoint]: sql_before_migrations = ["CREATE SCHEMA audit"]' in outcome.output
+    assert 'add "CREATE SCHEMA audit" to the list sql_before_migrations under [tool.savepoint].' in outcome.output
+
+
+def test_an_extension_that_the_server_does_not_have(service: Changed) -> None:
+    changed(
+        service,
+        "alembic/versions/0001_books.py",
+        "def upgrade() -> None:\n",
+        'def upgrade() -> None:\n    op.execute("CREATE EXTENSION no_such")\n',
+    )
+
+    outcome = service.pytest()
+
+    assert "The server in use does not have no_such. Install a PostgreSQL that has it, and name it by" in outcome.output
 
 
 def test_env_py_that_runs_no_migration(service: Changed) -> None:

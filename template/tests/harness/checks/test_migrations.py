@@ -15,7 +15,8 @@ from ..core.project import alembic_command, alembic_ini, shown
 from ..core.settings import report_unused, settings_of
 from ..database.alembic_env import alembic_config, watching
 from ..database.databases import WorkerDatabase
-from ..database.migrations import MigrationError, Migrations
+from ..database.migration_errors import MigrationError
+from ..database.migrations import Migrations
 from ..postgres.server import Server
 from ..schema.catalog import Catalog, catalog, differences
 from ..schema.drift import drift_between, prepare

@@ -14,12 +14,13 @@ from .baseline import NAME, OPTION, Baseline, Kind, baseline_of
 from .project import run_of_pytest, shown
 from .source_lines import HARNESS
 
-Severity = Literal["data", "production", "schema"]
+Severity = Literal["data", "production", "schema", "review"]
 # The most severe first.
 SEVERITIES: dict[Severity, str] = {
     "data": "data can be lost or exposed",
     "production": "production can fail",
     "schema": "the schema drifts",
+    "review": "to review, since it may be intended",
 }
 
 

@@ -15,7 +15,8 @@ from ..core.project import alembic_command, alembic_ini, has_migrations, source_
 from ..core.settings import FILE, TABLE, settings_of
 from ..postgres.server import Server
 from .alembic_env import OnVersionApply
-from .migrations import MigrationError, Migrations
+from .migration_errors import MigrationError
+from .migrations import Migrations
 
 NO_METADATA = (
     f"There is no alembic.ini. Without migrations, the schema is created from the models: set models_metadata under "

@@ -20,7 +20,8 @@ from ..core.settings import settings_of
 from ..postgres.clusters import Schema
 from ..postgres.server import Server
 from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases
-from .migrations import MigrationError, Migrations
+from .migration_errors import MigrationError
+from .migrations import Migrations
 from .ownership import MARK, TEMPLATE_PREFIX, NotOwnedError
 from .project_migrations import migrations_of
 

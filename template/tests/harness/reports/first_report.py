@@ -99,7 +99,11 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…"
+    """The beginning and the end: the place, and what is wrong."""
+    if len(line) <= COLUMNS:
+        return line
+    end = COLUMNS // 2
+    return f"{line[: COLUMNS - end - 1]}…{line[-end:]}"
 
 
 def _many(number: int, noun: str) -> str:

@@ -53,8 +53,8 @@ LOST = (
 
 NO_DATABASE = (
     "A connection to PostgreSQL was requested{}, and no test database is in use. In a test, use `client`, `db_session` "
-    "or `engine`. Code that connects at import must connect in the lifespan instead. A fixture that creates the tests' "
-    "database can be deleted: the harness creates it from the migrations."
+    "or `engine`. Code that connects at import must connect in the lifespan instead. A fixture or a hook that creates "
+    "the tests' database can be deleted: the harness creates it from the migrations."
 )
 
 DIRECT_CONNECTION = (

@@ -26,8 +26,8 @@ PLUGINS = """\
 SEVERAL = """\
 Several applications were found: {}. The first was taken. To test another, change `application`."""
 OF_DATABASES = """\
-These fixtures create a database or its tables. Delete them: the harness creates the database from the migrations, and
-connects the application's own engine to it."""
+These fixtures create a database or its tables, which the harness does from the migrations. Delete these lines of them,
+or the whole fixture if no test requests it. Move what else a fixture sets, such as environment variables."""
 SYNCHRONOUS = """\
 The engines are synchronous: in a test, they share one connection, one statement at a time. TestClient and the service's
 own sessions work as they are. What a fixture with a wider scope than a function writes is in every test until the
