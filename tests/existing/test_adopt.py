@@ -182,6 +182,24 @@ def test_imports_of_a_folder_that_was_no_package(before: Changed) -> None:
     assert before.pytest("tests/test_books.py").code == 0
 
 
+@pytest.mark.parametrize("path", ["requirements/base.txt", "dev-requirements.txt", "pyproject.toml"])
+def test_a_driver_elsewhere(before: Changed, path: str) -> None:
+    """Also as an extra; and a virtual environment in the project is not read."""
+    edit(before, PROJECT, '  "asyncpg>=0.29",\n', "")
+    if path == PROJECT:
+        edit(before, PROJECT, "sqlalchemy[asyncio]", "sqlalchemy[postgresql-asyncpg]")
+    else:
+        (before.folder / path).parent.mkdir(exist_ok=True)
+        (before.folder / path).write_text("asyncpg==0.31.0\n")
+    (before.folder / "venv").mkdir()
+    (before.folder / "venv" / "conftest.py").write_bytes(b"\xff tests.harness")
+
+    said = adopt(before)
+
+    assert 'application = "app.main:app"' in said
+    assert "conftest.py, to be written" in said
+
+
 def test_trusted_hosts(before: Changed) -> None:
     assert "base_url" not in adopt(before)
 

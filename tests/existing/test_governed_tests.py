@@ -124,3 +124,60 @@ def test_a_path_that_does_not_exist(service: Changed, tmp_path: Path) -> None:
     outcome = service.pytest()
 
     assert "pyproject.toml: [tool.savepoint]: governed_tests: no file or folder tests/api" in outcome.output
+
+
+LAZY = """
+import functools, os
+import pytest
+from app.models import Base, Book
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+pytestmark = pytest.mark.anyio
+
+
+@functools.lru_cache
+def get_engine():
+    return create_async_engine(os.environ["OLD_DATABASE_URL"])
+
+
+@pytest.fixture(scope="session")
+async def session(anyio_backend):
+    async with get_engine().begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with AsyncSession(get_engine()) as session:
+        yield session
+
+
+async def add(session):
+    session.add(Book(title="written"))
+    await session.commit()
+"""
+
+
+@pytest.mark.parametrize("kept", ["engine", "session"])
+def test_what_an_older_test_has_opened(moving: Changed, old_url: str, kept: str) -> None:
+    """An engine that the first test creates, and a session that a fixture keeps for both tests."""
+    tests = moving.folder / "tests"
+    (moving.folder / "conftest.py").write_text(f'{LAZY}\npytest_plugins = ["tests.harness"]\n')
+    old = "async def test_old(session):\n    await session.connection()\n"
+    used = (
+        "await add(session)"
+        if kept == "session"
+        else "async with AsyncSession(get_engine()) as own:\n        await add(own)"
+    )
+    asks = "session" if kept == "session" else ""
+    prelude = (
+        "import pytest\nfrom conftest import AsyncSession, add, get_engine\n\npytestmark = pytest.mark.anyio\n\n\n"
+    )
+    (tests / "test_a_old.py").write_text(prelude + old)
+    (tests / "test_z_old.py").unlink()
+    (tests / "test_new.py").write_text(f"{prelude}async def test_new({asks}):\n    {used}\n")
+
+    outcome = run(moving, old_url, "tests/test_a_old.py", "tests/test_new.py")
+
+    assert titles(old_url) == []
+    said = "".join(outcome.failed.values())
+    assert ("A connection was opened by a fixture of a test that is not in governed_tests" in said) is (
+        kept == "session"
+    )
+    assert "tests/test_a_old.py::test_old" in outcome.passed

@@ -94,6 +94,24 @@ def test_no_migrations_at_all(service: Changed) -> None:
     assert service.pytest("tests/test_books.py").code == 0
 
 
+def test_no_migrations_and_an_application_that_is_no_package(service: Changed) -> None:
+    """Its modules are at the root."""
+    shutil.rmtree(service.folder / "alembic")
+    (service.folder / "alembic.ini").unlink()
+    for path in (service.folder / "app").glob("*.py"):
+        path.write_text(path.read_text().replace("from app.", "from "))
+        path.rename(service.folder / path.name)
+    (service.folder / "__init__.py").unlink()
+    changed(service, "pyproject.toml", '"app.main:app"', '"main:app"')
+    changed(service, "pyproject.toml", '"app.models:', '"models:')
+    assert service.pytest("tests/test_books.py").code == 0
+    changed(service, "models.py", "    added_at", "    pages: Mapped[int] = mapped_column(default=1)\n    added_at")
+
+    outcome = service.pytest("tests/test_books.py")
+
+    assert outcome.code == 0, outcome.output
+
+
 def test_no_migrations_and_no_metadata(service: Changed) -> None:
     (service.folder / "alembic.ini").unlink()
     changed(service, "pyproject.toml", 'models_metadata = "app.models:Base.metadata"\n', "")

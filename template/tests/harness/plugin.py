@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     findings.configure(config)
     for part in (process, sessions, own_clients, alembic_env, lock_holders, new_revisions):
         part.configure(config)
-    for part in (pytest_asyncio, async_plugin, interrupted, ended_loops):
+    for part in (governed_tests, pytest_asyncio, async_plugin, interrupted, ended_loops):
         part.configure(config)
     fixture_rows.configure(config)
     for guard in GUARDS:

@@ -52,9 +52,9 @@ def track(config: pytest.Config) -> None:
     """Let the transport of every TestClient call the application as `TrackedApp`, once the class is imported."""
     if IS_TRACKED in config.stash or MODULE not in sys.modules:
         return
-    config.stash[IS_TRACKED] = True
     # It was not imported at the start of the run.
     private_api.check(config, MODULE)
+    config.stash[IS_TRACKED] = True
     redirect, transport = config.stash[REDIRECT], sys.modules[MODULE]._TestClientTransport
     _track_lifespans(config, sys.modules[MODULE].TestClient)
     handle_request = transport.handle_request

@@ -27,6 +27,7 @@ class Engines:
     _created: list[CreatedEngine] = field(default_factory=list)
     _connected: "WeakSet[Engine]" = field(default_factory=WeakSet)
     _of_harness: "WeakSet[Dialect]" = field(default_factory=WeakSet)
+    _original: Any = None
 
     def exempt(self, engine: AsyncEngine | Engine) -> None:
         """Mark an engine as one of the harness."""
@@ -48,6 +49,17 @@ class Engines:
             self._created.append(CreatedEngine(ref(engine), is_of_test()))
 
         return classmethod(record)
+
+    def record(self, is_of_test: Callable[[], bool]) -> None:
+        """Record every new engine, until `stop_recording`."""
+        if self._original is None:
+            self._original = vars(Dialect)["engine_created"]
+            Dialect.engine_created = self.recording(Dialect.engine_created, is_of_test)  # type: ignore[method-assign]
+
+    def stop_recording(self) -> None:
+        """Record no more engines."""
+        if self._original is not None:
+            Dialect.engine_created, self._original = self._original, None  # type: ignore[method-assign]
 
     def find(self) -> None:
         """Record the engines that were created before the constructor was wrapped: at the import of a conftest.py."""

@@ -70,11 +70,12 @@ class Redirect(SharedConnections):
                 event.listen(target, name, function)
             self._patches.apply(self)
             driver_pools.apply(self._patches.replace, self)
-            recording = self.engines.recording(Dialect.engine_created, self._is_made_by_test)
-            self._patches.replace(Dialect, "engine_created", recording)
+            self.engines.record(self._is_made_by_test)
 
-    def stop(self) -> None:
-        """Redirect no more connections."""
+    def stop(self, *, is_for_good: bool = True) -> None:
+        """Redirect no more connections; engines are still recorded if it is not for good."""
+        if is_for_good:
+            self.engines.stop_recording()
         if self.is_listening:
             self.is_listening = False
             self._patches.undo()

@@ -39,7 +39,9 @@ def source_folders(config: pytest.Config) -> list[Path]:
     if settings.source_folders:
         return [config.rootpath / folder for folder in settings.source_folders]
     package = settings.application.partition(":")[0].partition(".")[0]
-    return [source if not package or (source / package).exists() else config.rootpath / package]
+    if not package or (source / package).exists():
+        return [source]
+    return [config.rootpath / (f"{package}.py" if (config.rootpath / f"{package}.py").is_file() else package)]
 
 
 def is_own_code(path: Path, config: pytest.Config) -> bool:

@@ -15,6 +15,7 @@ from ..core.project import alembic_command, alembic_ini, has_migrations, source_
 from ..core.settings import FILE, TABLE, settings_of
 from ..postgres.server import Server
 from .alembic_env import OnVersionApply
+from .imported_files import imported_files
 from .migration_errors import MigrationError
 from .migrations import Migrations
 
@@ -42,7 +43,10 @@ class WithoutMigrations(Migrations):
         """The files of the project's code, any of which may define a model."""
         if not settings_of(self._pytest_config).models_metadata:
             raise MigrationError(NO_METADATA)
-        return sorted(path for folder in source_folders(self._pytest_config) for path in folder.rglob("*.py"))
+        found = {path for folder in source_folders(self._pytest_config) for path in folder.rglob("*.py")}
+        # Of an application that is no package, e.g. main.py.
+        found |= {*root.glob("*.py"), *imported_files(root, root)}
+        return sorted(found)
 
     def raise_if_several_heads(self) -> None:
         """There are none."""

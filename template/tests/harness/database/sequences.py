@@ -55,7 +55,8 @@ def _statement(connection: Connection[Any]) -> list[str]:
             highest_value = sql.SQL("SELECT max({}) FROM {}")
             query = highest_value.format(sql.Identifier(column), sql.Identifier(schema, table))
             [highest] = connection.execute(query).fetchone() or [None]
-        next_value = f"{start}, false" if highest is None else f"{highest}, true"
+        is_above = isinstance(highest, int) and highest >= start
+        next_value = f"{highest}, true" if is_above else f"{start}, false"
         values.append(sql.SQL("({}, {})").format(sql.Literal(name), sql.SQL(next_value)).as_string(connection))
     if not values:
         return []

@@ -41,6 +41,12 @@ class OpenSessions:
                     session.rollback()
                 _restore(session, rows)
 
+    def invalidate_others(self) -> None:
+        """End the transactions of sessions that the test has made and left open: a later test may use them too."""
+        for session in list(_sessions.values()):
+            if session not in self._rows and not is_of_lifespan(session) and session.in_transaction():
+                session.invalidate()
+
 
 def _is_of_postgresql(session: Session) -> bool:
     with suppress(SQLAlchemyError):
@@ -88,6 +94,8 @@ def end_synchronous(redirect: Redirect, before: OpenSessions | None) -> tuple[li
     old = before.checkouts if before is not None else set()
     checkouts = redirect.events.checkouts.items()
     left = [checkout for record, checkout in checkouts if record not in old and not is_asynchronous(record)]
+    if before is not None:
+        before.invalidate_others()
     for checkout in left:
         if (fairy := checkout.fairy()) is not None:
             fairy.invalidate()

@@ -77,7 +77,7 @@ class LogicalConnection:
             self.task = current_actor()
             self.request = REQUEST.get()
             self.root = _known(self.task) if self.request is None else self.request.sender
-            self.is_of_lifespan = IN_LIFESPAN.get()
+            self.is_of_lifespan = bool(IN_LIFESPAN.get())
             self.is_of_test = is_of_test
 
     def end(self) -> None:

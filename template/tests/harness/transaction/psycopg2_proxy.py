@@ -53,6 +53,9 @@ class Psycopg2Proxy:
         """As psycopg2's."""
         raw = self.raw
         factory = cursor_factory or raw.cursor_factory or _plain_cursor()
+        if name is not None:
+            # psycopg2 is in autocommit mode, in which a cursor of the server ends with its statement.
+            options["withhold"] = True
         return raw.cursor(name, cursor_factory=functools.partial(_sending_cursor(factory), self), **options)
 
     def set_isolation_level(self, level: int | str | None) -> None:
@@ -158,5 +161,6 @@ def accept_proxies() -> None:
 
     # psycopg2.extras and other libraries have imported it by name.
     for module in list(sys.modules.values()):
-        if vars(module).get("register_type") is register_type:
+        # `sys.modules[name] = None` forbids an import.
+        if getattr(module, "__dict__", {}).get("register_type") is register_type:
             vars(module)["register_type"] = register

@@ -10,32 +10,26 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .logical_connection import DRIVER_STATEMENT, IN_LIFESPAN, LogicalConnection
+from .connection_of_tests import ConnectionOfTests
+from .logical_connection import DRIVER_STATEMENT, LogicalConnection
 from .outer_transaction import Mode
 from .raw_connection import Driver, RawConnection, is_of_server
 from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
 from .shielded import LIMIT, run_shielded
-from .transactions import Transactions
 
 
 @dataclass(eq=False)
-class SharedConnection:
+class SharedConnection(ConnectionOfTests):
     """A connection of the driver, opened when the first engine connects.
-
-    Args:
-        transactions: the transactions on the connection.
 
     Attributes:
         loop: the event loop of the tests, to which the connection belongs.
-        isolate: begins isolation for a test without fixtures of the harness; None in other tests.
         mutex: held while a statement is being sent.
         waiting: transactions of the lifespan, and the transaction of the test that each waits for.
         codecs: the type codecs that were set on the asyncpg connection.
     """
 
-    transactions: Transactions
     loop: asyncio.AbstractEventLoop | None = None
-    isolate: Callable[[], None] | None = None
     mutex: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: dict[LogicalConnection, LogicalConnection] = field(default_factory=dict)
     codecs: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
@@ -49,21 +43,11 @@ class SharedConnection:
                 self._open = driver, open_
                 await self._reopen()
 
-    @property
-    def raw(self) -> Any:
-        """The connection of the driver; None if there is none."""
-        return None if self.transactions.connection is None else self.transactions.connection.raw
-
     async def _reopen(self) -> None:
         if self._open is not None:
             driver, open_ = self._open
             self.transactions.use(RawConnection(driver, await open_()))
             self.codecs.clear()
-
-    def isolate_if_needed(self) -> None:
-        """Begin isolation, if the test has no fixture that has begun it."""
-        if self.transactions.mode == "outside" and self.isolate is not None and not IN_LIFESPAN.get():
-            self.isolate()
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""
@@ -99,13 +83,6 @@ class SharedConnection:
         self.transactions.use(None)
         if connection is not None:
             await connection.close()
-
-    def terminate(self) -> None:
-        """Close it where nothing can be awaited: pending statements fail."""
-        connection, self.transactions.mode = self.transactions.connection, "outside"
-        self.transactions.use(None)
-        if connection is not None:
-            connection.terminate()
 
     @asynccontextmanager
     async def statement(self, logical: LogicalConnection) -> AsyncIterator[None]:
@@ -178,12 +155,6 @@ class SharedConnection:
                     del self.waiting[logical]
             elif (wrong := await self._has_not_ended(blocker, deadline)) is not None:
                 self.transactions.refuse(f"{wrong} Waiting for it: {logical.name}. {OWN_DATABASE}")
-
-    def _blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
-        if logical.is_of_lifespan and self.transactions.mode == "outside":
-            # The lifespan waits for the next test.
-            return LogicalConnection()
-        return self.transactions.savepoints.blocker(logical)
 
     async def _has_not_ended(self, owner: LogicalConnection, deadline: float) -> str | None:
         """Wait until a transaction ends; returns an error message if the deadline has passed."""

@@ -12,28 +12,22 @@ from time import monotonic
 from typing import Any
 
 from .blocking_connection import BlockingConnection, finished
-from .logical_connection import DRIVER_STATEMENT, IN_LIFESPAN, LogicalConnection
+from .connection_of_tests import ConnectionOfTests
+from .logical_connection import DRIVER_STATEMENT, LogicalConnection
 from .outer_transaction import Mode
 from .raw_connection import Driver, is_of_server
-from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS
+from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS, IsolationError
 from .shielded import LIMIT
-from .transactions import Transactions
 
 
 @dataclass(eq=False)
-class SynchronousConnection:
+class SynchronousConnection(ConnectionOfTests):
     """A connection of psycopg or psycopg2, opened when the first synchronous engine connects.
 
-    Args:
-        transactions: the transactions on the connection.
-
     Attributes:
-        isolate: begins isolation for a test or a fixture when it connects; None outside of both.
         free: held while a statement is being sent; notified at the end of each transaction.
     """
 
-    transactions: Transactions
-    isolate: Callable[[], None] | None = None
     free: threading.Condition = field(default_factory=threading.Condition)
     _open: tuple[Driver, Callable[[], Any]] | None = None
 
@@ -50,37 +44,37 @@ class SynchronousConnection:
             if self.transactions.connection is None:
                 self._reopen()
 
-    @property
-    def raw(self) -> Any:
-        """The connection of the driver; None if there is none."""
-        return None if self.transactions.connection is None else self.transactions.connection.raw
-
     def _reopen(self) -> None:
         if self._open is not None:
             driver, open_ = self._open
             self.transactions.use(BlockingConnection(driver, open_()))
 
-    def isolate_if_needed(self) -> None:
-        """Begin isolation, if nothing has begun it for this test or fixture."""
-        if self.transactions.mode == "outside" and self.isolate is not None and not IN_LIFESPAN.get():
-            self.isolate()
-
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test or a fixture, and before the startup of the lifespan."""
-        with self.free:
+        if not self.free.acquire(timeout=LIMIT):
+            raise IsolationError(STILL_RUNS.format(LIMIT))
+        try:
             self.transactions.begin(mode)
             self.free.notify_all()
+        finally:
+            self.free.release()
 
     def end(self, *, is_commit: bool = True) -> str | None:
         """Roll back the test, or commit what a fixture or the lifespan wrote; returns an error message, or None."""
-        wrong = self._wait_for_lifespan()
-        mode, self.transactions.mode = self.transactions.mode, "outside"
-        if self.transactions.connection is None:
-            return wrong
-        if not self.free.acquire(timeout=LIMIT):
-            self.terminate()
-            return STILL_RUNS.format(LIMIT)
+        mode = self.transactions.mode
         try:
+            if not self.free.acquire(timeout=LIMIT):
+                self.terminate()
+                return STILL_RUNS.format(LIMIT)
+        except BaseException:
+            # The time limit of the test.
+            self.terminate()
+            raise
+        try:
+            wrong = self._wait_for_lifespan()
+            self.transactions.mode = "outside"
+            if self.transactions.connection is None:
+                return wrong
             is_commit = is_commit and mode == "seeding" and wrong is None
             return finished(self.transactions.end(mode, is_commit=is_commit)) or wrong
         except BaseException as error:
@@ -113,13 +107,6 @@ class SynchronousConnection:
             self.close()
             yield
 
-    def terminate(self) -> None:
-        """Close it while a thread may be sending a statement, which fails."""
-        connection, self.transactions.mode = self.transactions.connection, "outside"
-        self.transactions.use(None)
-        if connection is not None:
-            connection.terminate()
-
     @contextmanager
     def statement(self, logical: LogicalConnection) -> Iterator[None]:
         """Let the block send a statement, exclusively, with the savepoint of its transaction on top.
@@ -128,6 +115,9 @@ class SynchronousConnection:
             IsolationError: a savepoint test cannot imitate the statement; the message says what to write instead.
         """
         next_statement, logical.next_statement = logical.next_statement or DRIVER_STATEMENT, None
+        if not logical.is_connecting:
+            # The driver may be called without SQLAlchemy.
+            self.isolate_if_needed()
         with self.free:
             self._wait_for_others(logical)
             logical.is_sending = True
@@ -191,9 +181,3 @@ class SynchronousConnection:
                 if not self.free.wait(deadline - monotonic()):
                     return STAYS_OPEN.format(owner.name, LIMIT)
         return None
-
-    def _blocker(self, logical: LogicalConnection) -> LogicalConnection | None:
-        if logical.is_of_lifespan and self.transactions.mode == "outside":
-            # The lifespan waits for the next test.
-            return LogicalConnection()
-        return self.transactions.savepoints.blocker(logical)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .dependencies import dependencies, reason_against
 from .fixtures import Fixtures
-from .service import HARNESS, Service
+from .service import HARNESS, Service, is_not_own
 
 PACKAGE = __package__.rpartition(".")[0]
 TESTS, CHECKS = HARNESS.parent, HARNESS / "checks"
@@ -98,8 +98,8 @@ def leaves_out_checks(root: Path) -> bool:
 
 def needs_plugin(root: Path) -> bool:
     """Whether no conftest.py loads the harness."""
-    conftests = [path.read_text(encoding="utf-8") for path in root.rglob("conftest.py") if ".venv" not in path.parts]
-    return not any(PACKAGE in text for text in conftests)
+    conftests = [path for path in root.rglob("conftest.py") if not any(is_not_own(part) for part in path.parts)]
+    return not any(PACKAGE in path.read_text(encoding="utf-8") for path in conftests)
 
 
 def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:

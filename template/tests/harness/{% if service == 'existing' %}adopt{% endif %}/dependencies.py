@@ -10,7 +10,8 @@ OTHERS = {"django": "Django", "aiomysql": "MySQL", "asyncmy": "MySQL", "mysqlcli
 
 def dependencies(root: Path) -> set[str]:
     """The names in pyproject.toml and in requirements files, normalized."""
-    texts = [path.read_text(encoding="utf-8") for path in root.glob("requirements*.txt")]
+    files = [*root.glob("*requirements*.txt"), *root.glob("requirements/*.txt")]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     lists = [project.get("project", {}).get("dependencies", [])]
     lists += [*project.get("project", {}).get("optional-dependencies", {}).values()]
@@ -19,8 +20,10 @@ def dependencies(root: Path) -> set[str]:
     lists += [list(poetry.get("dependencies", {}))]
     lists += [list(group.get("dependencies", {})) for group in poetry.get("group", {}).values()]
     lines = [line for text in texts for line in text.splitlines()] + [each for found in lists for each in found]
-    names = (re.match(r"[A-Za-z0-9._-]+", line) for line in lines if isinstance(line, str))
-    return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name}
+    found = [name[0] for line in lines if isinstance(line, str) and (name := re.match(r"[A-Za-z0-9._-]+", line))]
+    # A driver may be an extra: sqlalchemy[postgresql-asyncpg].
+    found += [name for line in lines if isinstance(line, str) for name in re.findall(r"\bpostgresql[-_](\w+)", line)]
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in found}
 
 
 def reason_against(names: set[str]) -> str | None:

@@ -26,7 +26,7 @@ class Service:
     def _parsed(self) -> Iterator[Module]:
         for path in sorted(self.root.rglob("*.py")):
             parts = path.relative_to(self.root).parts
-            if HARNESS in path.parents or any(part[0] == "." or part in NOT_OWN for part in parts):
+            if HARNESS in path.parents or any(map(is_not_own, parts)):
                 continue
             try:
                 yield path, ast.parse(path.read_bytes())
@@ -137,6 +137,11 @@ class Service:
             is_package = path.name == "__init__.py" and (folder.parent / "__init__.py").exists()
             if path.name == "__init__.py" and not is_package and folder.name == tests.name and folder != tests:
                 yield folder.relative_to(self.root).as_posix()
+
+
+def is_not_own(part: str) -> bool:
+    """Whether a folder of this name has no code of the service."""
+    return part[0] == "." or part in NOT_OWN
 
 
 def _calls(node: ast.AST | None, name: str) -> bool:
