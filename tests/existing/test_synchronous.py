@@ -577,3 +577,76 @@ def test_adopt_says_nothing_of_it_to_an_asynchronous_service(notebook: Changed) 
     Edit("app/db.py", "engine = create_engine(", "engine = create_async_engine(").make(notebook.folder)
 
     assert "synchronous" not in notebook.run(notebook.python, "-m", "tests.harness.adopt").stdout
+
+
+@BOTH
+def test_the_driver_is_called_first(notebook: Changed, url: str) -> None:
+    """Without a statement of SQLAlchemy before it in the test."""
+    tests = """
+        def test_before(db: Session) -> None:
+            assert db.scalar(select(func.count()).select_from(User)) == 1
+
+        def test_a_cursor() -> None:
+            with engine.connect() as connection:
+                cursor = connection.connection.dbapi_connection.cursor()
+                cursor.execute("CREATE TABLE of_test (id int)")
+                cursor.execute("INSERT INTO of_test VALUES (1)")
+                cursor.execute("SELECT count(*) FROM of_test")
+                assert cursor.fetchone()[0] == 1
+
+        def test_rows_in_parts(db: Session) -> None:
+            rows = db.connection().execution_options(stream_results=True, max_row_buffer=2)
+            found = rows.execute(text("SELECT * FROM generate_series(1, 10)"))
+            assert [value for (value,) in found] == list(range(1, 11))
+
+        def test_after(db: Session) -> None:
+            assert db.scalar(text("SELECT to_regclass('of_test')")) is None
+    """
+
+    outcome = in_order(written(notebook, tests), "tests/test_own.py", DATABASE_URL=url)
+
+    assert len(outcome.passed) == 4, outcome.output
+
+
+def test_a_session_that_is_global_and_was_left_open(notebook: Changed) -> None:
+    tests = """
+        from sqlalchemy.orm import scoped_session, sessionmaker
+
+        shared = scoped_session(sessionmaker(engine))
+
+        def test_left_open() -> None:
+            shared.scalar(text("SELECT 1"))
+
+        def test_next() -> None:
+            assert shared.scalar(text("SELECT 2")) == 2
+            shared.remove()
+    """
+
+    outcome = in_order(written(notebook, tests), "tests/test_own.py")
+
+    assert [node.partition("::")[2] for node in outcome.passed] == ["test_next"]
+    assert "Still open when the test ended" in "".join(outcome.failed.values())
+
+
+def test_a_thread_that_still_sends_when_the_test_ends(notebook: Changed) -> None:
+    """The test fails at the limit, and no later test sees its rows."""
+    tests = """
+        def test_with_a_thread(db: Session) -> None:
+            crud.create_user(db, NewUser(email="left@example.com", password="correct horse"))
+
+            def sleep() -> None:
+                with Session(engine) as session:
+                    session.execute(text("SELECT pg_sleep(60)"))
+
+            started = threading.Thread(target=sleep, daemon=True)
+            started.start()
+            while not db.get_bind().pool.checkedout() > 1:
+                pass
+
+        def test_next(db: Session) -> None:
+            assert db.scalar(select(func.count()).select_from(User)) == 1
+    """
+
+    outcome = in_order(written(notebook, tests), "tests/test_own.py")
+
+    assert [node.partition("::")[2] for node in outcome.passed] == ["test_next"], outcome.output
