@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
+from ..connections.process import REDIRECT
 from ..core.source_lines import place_of_call
 from ..database.alembic_env import IN_MIGRATION
 from ..guards.base import FIRED, Fired
@@ -36,10 +37,14 @@ ORIGINS: WeakKeyDictionary[ConnectionPoolEntry, Origin] = WeakKeyDictionary()
 
 
 def configure(config: pytest.Config) -> None:
+    redirect = config.stash[REDIRECT]
+
     def connected(connection: object, entry: ConnectionPoolEntry) -> None:
         # Other drivers' connections do not belong to a loop: aiosqlite has a thread, psycopg keeps no loop.
-        # env.py may leave its engine open: it runs once in production, and its process ends.
-        if type(connection).__module__ == asyncpg.__name__ and not IN_MIGRATION.get():
+        # env.py may leave its engine open: it runs once in production, and its process ends. So may a test that is not
+        # governed, for which no governed test must fail.
+        is_left_alone = IN_MIGRATION.get() or not redirect.is_listening
+        if type(connection).__module__ == asyncpg.__name__ and not is_left_alone:
             ORIGINS[entry] = Origin(asyncio.get_running_loop(), place_of_call(config.rootpath))
 
     event.listen(Pool, "connect", connected)
