@@ -66,11 +66,11 @@ class Migrations:
 
     def files(self, root: Path) -> list[Path]:
         """The files that could change the schema; raises `MigrationError` if a revision cannot be read."""
-        revisions = sorted(
-            path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
-        )
+        folders = dict.fromkeys([self.folder, *map(Path, self._directory.version_locations or ())])
+        found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = list(dict.fromkeys(path for path in found if "__pycache__" not in path.parts))
         with as_migration_error(root):
-            return [self.ini, *revisions, *imported_files(self.folder / "versions", root)]
+            return [self.ini, *files, *imported_files((path for path in files if path.suffix == ".py"), root)]
 
     @cached_property
     def _directory(self) -> ScriptDirectory:

@@ -34,7 +34,7 @@ class Guard:
         instead: a sentence: what to do.
         fixtures: surrounds the function-scoped fixtures of a test.
         call: surrounds the test function, inside of its fixtures.
-        formerly: its name before 0.4, which works until 0.5.
+        formerly: its name before 0.4, which works until 1.0.
         is_repeatable: whether it fires in every run of the same code, and refuses nothing. If not, the baseline's
             entries allow what they name, and are kept when the guard does not fire.
     """
