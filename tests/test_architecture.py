@@ -25,6 +25,7 @@ FOLDERS = [
     "reports",
     "stripe",
     "checks",
+    "commands",
 ]
 
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.

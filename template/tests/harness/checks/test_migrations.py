@@ -18,6 +18,7 @@ from ..database.databases import WorkerDatabase
 from ..database.migration_errors import MigrationError
 from ..database.migrations import Migrations
 from ..postgres.server import Server
+from ..schema import head_file
 from ..schema.catalog import Catalog, catalog, differences
 from ..schema.drift import drift_between, prepare
 from ..schema.history import MigrationHistory
@@ -31,8 +32,15 @@ AGAIN = "upgrade after downgrade:"
     "Several heads: `alembic upgrade head` refuses, and so does the deployment.",
     "alembic merge heads, or another down_revision.",
 )
-def test_single_head_revision(migrations: Migrations) -> None:
+def test_single_head_revision(migrations: Migrations, pytestconfig: pytest.Config) -> None:
     migrations.raise_if_several_heads()
+
+    file, said = migrations.folder / head_file.NAME, head_file.read(migrations.folder)
+    heads = migrations.script.get_heads()
+    assert said is None or [said] == heads, (
+        f"{shown(file, pytestconfig)} says {said!r}, and the head is {', '.join(heads)}. Write that into the file. It "
+        "makes two branches conflict that each add a revision."
+    )
 
 
 @finds(
@@ -101,6 +109,8 @@ def test_up_down_consistency(
     migration_history: MigrationHistory,
     pytestconfig: pytest.Config,
 ) -> None:
+    if settings_of(pytestconfig).forward_only:
+        pytest.skip("forward_only: downgrades are not used")
     at_head = _schema(_server, migration_history.database)
 
     failure = None

@@ -22,7 +22,7 @@ OLD_NAMES = {"destructive": "destroys", "takes_locks": "locks"}
 def configure(config: pytest.Config) -> None:
     since = config.option.revisions_since
     # At the start of the run, since an unknown commit is a usage error.
-    config.stash[ADDED] = None if since is None else _added(config.rootpath, since)
+    config.stash[ADDED] = None if since is None else added_since(config.rootpath, since)
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +41,29 @@ def allowed_reason(config: pytest.Config, script: Script, name: str) -> str | No
     return stated
 
 
-def _added(root: Path, since: str) -> set[Path]:
+def added_since(root: Path, since: str) -> set[Path]:
+    """The Python files that this branch has added; raises `pytest.UsageError` if git cannot say it."""
     # Since the common ancestor: later commits of `since` are not part of this branch.
     [base] = _git(root, since, "merge-base", since, "HEAD")
-    found = _git(root, since, "diff", "--name-only", "--relative", "--diff-filter=AR", base, "--", "*.py")
+    # And absent there: in a merge that has conflicts, the files of `since` are in the work tree.
+    found = sorted(set(_added_to(root, since, base)) & set(_added_to(root, since, since)))
     found += _git(root, since, "ls-files", "--others", "--exclude-standard", "--", "*.py")
     return {(root / path).resolve() for path in found}
+
+
+def _added_to(root: Path, since: str, commit: str) -> list[str]:
+    return _git(root, since, "diff", "--name-only", "--relative", "--diff-filter=AR", commit, "--", "*.py")
+
+
+def default_branch(root: Path) -> str | None:
+    """The branch that others merge into; None if there is none, or no git."""
+    for name in ("origin/HEAD", "origin/main", "origin/master", "main", "master"):
+        try:
+            _git(root, name, "rev-parse", "--verify", "--quiet", name + "^{commit}")
+        except pytest.UsageError:
+            continue
+        return name
+    return None
 
 
 def _git(root: Path, since: str, *arguments: str) -> list[str]:
