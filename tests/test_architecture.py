@@ -31,6 +31,14 @@ FOLDERS = [
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.
 HOOKS = {
     "checks/conftest": {"pytest_collection_modifyitems", "pytest_configure"},
+    # A plugin that is loaded without the harness.
+    "commands/failed_requests": {
+        "pytest_configure",
+        "pytest_runtest_logreport",
+        "pytest_runtest_makereport",
+        "pytest_runtest_setup",
+        "pytest_terminal_summary",
+    },
     "core/findings": {"pytest_testnodedown"},
     "core/run": {"pytest_sessionstart", "pytest_testnodedown"},
     "database/server": {"pytest_configure_node", "pytest_report_header"},

@@ -207,7 +207,7 @@ def test_a_deployed_revision_is_not_moved(sample: Sample, write: Write, branch: 
     [
         ([], "This branch has added both heads. Name the head to move: rebase 0002, or rebase 0003."),
         (["0001"], "0001 is not a head. The heads are 0002 and 0003."),
-        (["--since", "nowhere"], "--revisions-since nowhere: git failed: fatal: Not a valid object name nowhere"),
+        (["--since", "nowhere"], "git failed: fatal: Not a valid object name nowhere"),
     ],
 )
 def test_what_cannot_be_moved(

@@ -1,8 +1,10 @@
 """The harness's commands: `uv run python -m tests.harness --help`."""
 
 import argparse
+import json
+import sys
 
-from .commands import in_pytest
+from .commands import deployed_release, in_pytest
 
 REVISION = """\
 Write a migration for what the models have and the migrations lack. Nothing has to run: the harness starts its own
@@ -11,6 +13,11 @@ server, runs the migrations there and compares. Review the file: a renamed colum
 REBASE = """\
 Two branches have each added a migration: there are two heads. Let the migrations of this branch follow the other head,
 by changing down_revision of the first of them.
+"""
+COMPATIBLE = """\
+Run the tests of the release before this branch on the schema of this branch, and show which of its requests fail: while
+a release is deployed, the migrations have run, and the release before it still answers requests. Arguments after -- are
+for pytest. The release is the commit where this branch began.
 """
 
 
@@ -30,8 +37,18 @@ def main() -> None:
         "--since", metavar="COMMIT", help="the branch to follow (default: origin's default branch, or main)"
     )
 
+    compatible = commands.add_parser(
+        "compatible", help="run the deployed release's tests on this branch's schema", description=COMPATIBLE
+    )
+    compatible.add_argument("--since", metavar="COMMIT", help="as of rebase")
+    compatible.add_argument("pytest", nargs="*", help="arguments of pytest, after --: compatible -- -n 2")
+
     arguments = vars(parser.parse_args())
-    print(in_pytest.run(arguments.pop("command"), **arguments))
+    command, for_pytest = arguments.pop("command"), arguments.pop("pytest", [])
+    output = in_pytest.run(command, **arguments)
+    if command == "compatible":
+        sys.exit(deployed_release.run(json.loads(output), for_pytest))
+    print(output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from ..core.project import run_of_pytest, shown
 from ..core.source_lines import HARNESS
 from ..database.project_migrations import migrations_of
 from ..schema import head_file
-from ..schema.new_revisions import added_since, default_branch
+from ..schema.new_revisions import GitError, added_since, default_branch
 from ..schema.rebase import RebaseError, rebase
 from .in_pytest import answer, given, refuse
 
@@ -21,7 +21,7 @@ def test_rebase(pytestconfig: pytest.Config) -> None:
         since = arguments["since"] or default_branch(root)
         added = added_since(root, since) if since else None
         moved = rebase(migrations.script, added, arguments["head"])
-    except (RebaseError, pytest.UsageError) as error:
+    except (RebaseError, GitError) as error:
         refuse(str(error))
     head_file.write(migrations.folder, moved.head)
     checks = run_of_pytest(pytestconfig, HARNESS / "checks")

@@ -67,6 +67,10 @@ class Migrations:
         """The folder of env.py and the revisions; does not read them."""
         return Path(self._directory.dir)
 
+    def file(self, script: Script) -> Path:
+        """The file of a revision."""
+        return Path(script.path).resolve()
+
     def files(self, root: Path) -> list[Path]:
         """The files that could change the schema; raises `MigrationError` if a revision cannot be read."""
         folders = dict.fromkeys([self.folder, *map(Path, self._directory.version_locations or ())])
