@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from harness.core.baseline import HEADER, read, text_of
+from harness.core.baseline import HEADER, read, text_of, write
 from harness.core.findings import SEVERITIES, Finding
 from harness.schema.catalog import Difference, differences
 from harness.schema.operations import covers
@@ -155,6 +155,75 @@ def test_a_test_that_is_gone_is_named(tested: Sample) -> None:
     tested.pytest(WRITE, *SLOW)
 
     assert (tested.folder / FILE).read_text() == HEADER + ENTRIES
+
+
+def test_a_test_that_is_not_governed_is_not_failed_for_its_entries(tested: Sample) -> None:
+    tested.write(FILE, '[guards]\n"tests/test_a.py::test_is_right" = ["n_plus_one: GET /users"]\n')
+    tested.write("tests/test_b.py", "def test_is_governed() -> None: ...\n")
+
+    outcome = tested.pytest("-k", "right or governed", "-o", "savepoint_governed_tests=['tests/test_b.py']")
+
+    assert outcome.code == 0, outcome.output
+
+
+ESCAPES = """
+from sqlalchemy import create_engine
+
+def test_connects_elsewhere(client) -> None:
+    create_engine("postgresql+psycopg://somebody@nowhere/db").connect().close()
+"""
+
+
+def test_a_commit_that_escapes_is_never_let_be(sample: Sample) -> None:
+    sample.write("tests/test_a.py", ESCAPES)
+
+    written = sample.pytest(WRITE)
+
+    assert "guard escaped_commit: " in written.output
+    assert written.code == 1
+    assert not (sample.folder / FILE).exists()
+
+    sample.write(FILE, '[guards]\n"tests/test_a.py::test_connects_elsewhere" = ["escaped_commit"]\n')
+
+    outcome = sample.pytest()
+
+    assert outcome.code == 4
+    assert (
+        f"{FILE}: [guards]: tests/test_a.py::test_connects_elsewhere: escaped_commit cannot be in a baseline"
+        in outcome.output
+    )
+
+
+def test_a_file_that_cannot_be_written_fails_the_run(tested: Sample) -> None:
+    (tested.folder / FILE).mkdir()
+
+    outcome = tested.pytest(WRITE, "-k", "sets")
+
+    assert f"baseline: {FILE} was not written: " in outcome.output
+    assert "Traceback" not in outcome.output
+    assert outcome.code == 1
+    assert [path.name for path in (tested.folder / "tests").glob("*.toml*")] == [Path(FILE).name]
+
+
+def test_the_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.toml"
+    path.write_text("as it was")
+
+    with pytest.raises(AttributeError):
+        write(path, {"checks": {"a": {None}}, "guards": {}})  # type: ignore[arg-type]
+
+    assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("prefix", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=repr)
+def test_the_file_of_an_editor_on_windows(tmp_path: Path, prefix: str, newline: str) -> None:
+    path = tmp_path / "baseline.toml"
+
+    path.write_text(f'{prefix}[guards]\na = ["b"]\n', encoding="utf-8", newline=newline)
+
+    assert read(path, "file") == {"guards": {"a": {"b"}}}
 
 
 def test_names_with_any_character_are_read_as_they_were_written(tmp_path: Path) -> None:

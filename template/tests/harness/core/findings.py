@@ -170,12 +170,19 @@ def complete(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     findings = item.stash.get(FINDINGS, Findings(item.name, baseline_of(item.config)))
     gone = findings.gone if report.passed else set()
     found = {key: finding.brief or str(finding).strip() for key, finding in findings.found.items()}
-    error = "" if found or not report.failed else str(call.excinfo.value if call.excinfo else report.longreprtext)
+    error = _error(call, report) if report.failed and not found else ""
     about = {"severity": rule.severity, "effect": rule.effect, "remedy": rule.remedy, "error": error}
     record(item.config, "checks", findings.name, found, gone, outcome=report.outcome, **about)
     if gone and not findings.baseline.is_written:
         report.outcome = "failed"
         report.longrepr = mended(item, f"[checks], {findings.name}", gone)
+
+
+def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+    """Why a check has failed: the first line is not empty."""
+    if call.excinfo is None:
+        return report.longreprtext.strip()
+    return str(call.excinfo.value).strip() or call.excinfo.typename
 
 
 def mended(item: pytest.Item, where: str, gone: Iterable[str]) -> str:
