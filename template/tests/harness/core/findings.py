@@ -104,6 +104,10 @@ class Findings:
             first = heading.replace("{found}", ", ".join(map(str, new)))
             self._messages.append("\n".join([first, *lines, advice.replace("{first}", new[0].key)]))
 
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Record what was found for the report and the baseline, before `add` fails for a part of it."""
+        self.found |= {finding.key: finding for finding in findings}
+
     def keep(self, is_looked_at: Callable[[str], bool]) -> None:
         """Keep entries of the baseline that this run does not look at, such as those of older revisions."""
         self._not_looked_at |= {key for key in self.known if not is_looked_at(key)}
