@@ -215,6 +215,11 @@ def test_the_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "as it was"
     assert list(tmp_path.iterdir()) == [path]
 
+    write(path, {"checks": {}, "guards": {"a": {"b"}}})
+
+    assert read(path, "file") == {"checks": {}, "guards": {"a": {"b"}}}
+    assert list(tmp_path.iterdir()) == [path]
+
 
 @pytest.mark.parametrize("prefix", ["", "\ufeff"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=repr)
