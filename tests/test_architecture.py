@@ -49,6 +49,7 @@ HOOKS = {
     "runner/async_plugin": {"pytest_make_collect_report"},
     "runner/deadline": {"pytest_fixture_post_finalizer"},
     "runner/garbage": {"pytest_collection_finish"},
+    "runner/governed_tests": {"pytest_runtest_setup"},
 }
 HOOKS["reports/query_report"] |= {"pytest_terminal_summary", "pytest_unconfigure"}
 
