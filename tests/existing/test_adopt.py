@@ -486,7 +486,7 @@ def test_it_is_run_in_the_project_s_folder(before: Changed, tmp_path: Path) -> N
         (before.folder / name).unlink()
 
     assert adopt(before).startswith("Run this in the folder of pyproject.toml; if there is none, in that of the req")
-    assert adopt(before, "--wirte") == "usage: python -m tests.harness.adopt [--write]\n"
+    assert adopt(before, "--wirte") == "usage: python -m tests.harness.adopt [--write [--check]]\n"
 
 
 def test_it_is_typed_and_formatted(service: Changed, shared: Path) -> None:

@@ -1,12 +1,13 @@
 """Finds what `[tool.savepoint]` has to name, and prints or writes it.
 
     uv run python -m tests.harness.adopt                           # prints the lines
-    uv run --with tomlkit python -m tests.harness.adopt --write    # writes them
+    uv run --with tomlkit python -m tests.harness.adopt --write    # writes them; --check: and runs the checks
 
 What is written already is kept.
 """
 
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -16,6 +17,24 @@ from typing import Any
 from .dependencies import dependencies, reason_against
 from .fixtures import Fixtures
 from .imports import bare_imports, hidden_packages
+from .messages import (
+    BACKENDS,
+    BARE_IMPORTS,
+    HEADERS,
+    HIDDEN,
+    HIDING,
+    NO_APPLICATION,
+    NO_METADATA,
+    OF_DATABASES,
+    PLUGINS,
+    REPLACING,
+    SEVERAL,
+    SYNCHRONOUS,
+    TESTPATHS,
+    TRUSTED_HOSTS,
+    WHERE,
+    WITHOUT_MIGRATIONS,
+)
 from .service import HARNESS, Service
 from .texts import as_list, change, pytest_settings, read, toml
 
@@ -23,54 +42,6 @@ PACKAGE = __package__.rpartition(".")[0]
 PROJECT = ("pyproject.toml", "*requirements*.txt", "requirements", "setup.*", "pytest.*", "Pipfile", "alembic.ini")
 TESTS, CHECKS = HARNESS.parent, HARNESS / "checks"
 PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
-PLUGINS = """\
-{} has `pytest_plugins` already. Add "{}" to its list."""
-SEVERAL = """\
-Several applications were found: {}. The first was taken. To test another, change `application`."""
-OF_DATABASES = """\
-These create a database or its tables, which the harness does from the migrations. Delete these lines of them, or the
-whole function if no test requests it. Move what else a fixture sets, such as environment variables."""
-SYNCHRONOUS = """\
-The engines are synchronous: in a test, they share one connection, one statement at a time. TestClient and the service's
-own sessions work as they are. What a fixture with a wider scope than a function writes is in every test until the
-fixture ends. A test with several connections at once needs @pytest.mark.own_database."""
-HEADERS = """\
-Malformed requests are sent by `client`, without a token. To send them with a token, name a fixture that returns
-headers: malformed_request_client = "{}"."""
-HIDING = """\
-These fixtures have the name of one of the harness's. Your tests use yours; the harness does not need its own."""
-REPLACING = """\
-Rename these fixtures: the harness itself requests a fixture of this name, and would get yours."""
-BACKENDS = """\
-Delete these fixtures. The harness has the fixture anyio_backend, with one event loop of asyncio for the whole run."""
-TRUSTED_HOSTS = """\
-The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] to an address that it accepts:
-base_url = "http://localhost"."""
-WITHOUT_MIGRATIONS = """\
-There is no alembic.ini: the schema of the tests is that of the models, and the checks of migrations are skipped."""
-BARE_IMPORTS = """\
-These lines import modules of {0}/ by their bare names, which works in a folder that is no package. Write
-`from {1} import …`, or add "{0}" to pythonpath of pytest."""
-TESTPATHS = """\
-testpaths of pytest leaves the checks out of a plain run. Add "{}" to it."""
-HIDDEN = """\
-Python imports these folders as `{0}`, and cannot find them beside {0}/. Add an __init__.py to the folder above each."""
-NO_APPLICATION = """\
-No application was found: no function returns a FastAPI, and no module has one. Write it into pyproject.toml, and run
-this again:
-
-[tool.savepoint]
-application = "app.main:app"    # or a function: "app.main:create_app()"
-"""
-WHERE = """\
-Run this in the folder of pyproject.toml; if there is none, in that of the requirements or of alembic.ini."""
-NO_METADATA = """\
-No metadata was found: no env.py has target_metadata, and no module has a declarative base. Write it into
-pyproject.toml, and run this again:
-
-[tool.savepoint]
-models_metadata = "app.models:Base.metadata"
-"""
 
 
 def settings(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,8 +117,8 @@ def shown(value: Any) -> str:
 def main(arguments: list[str]) -> None:
     """Print or write the lines, and print what only the service's owner can decide."""
     root = Path.cwd()
-    if arguments not in ([], ["--write"]):
-        sys.exit(f"usage: python -m {__package__} [--write]")
+    if arguments not in ([], ["--write"], ["--write", "--check"]):
+        sys.exit(f"usage: python -m {__package__} [--write [--check]]")
     if not is_project(root):
         sys.exit(WHERE)
     if why := reason_against(dependencies(root)):
@@ -192,6 +163,10 @@ def main(arguments: list[str]) -> None:
     ):
         if places := list(found):
             print("\n".join([heading, *(f"  {place}" for place in places), ""]))
+    if "--check" in arguments:
+        sys.stdout.flush()
+        # As a command, since this process has imported the harness without pytest.
+        sys.exit(subprocess.run([sys.executable, "-m", "pytest", CHECKS], check=False).returncode)
 
 
 if __name__ == "__main__":
