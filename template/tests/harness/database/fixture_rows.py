@@ -6,7 +6,7 @@ writes is rolled back.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -19,7 +19,7 @@ from ..core.run import stop_run
 from .databases import WorkerDatabase
 from .own_database import CLONES
 from .synchronous_end import OPEN_SESSIONS, OpenSessions, is_in_block
-from .template import DATABASES
+from .template import BEFORE_END, DATABASES
 
 HARNESS = __name__.rpartition(".database.")[0]
 # From the widest to the narrowest.
@@ -54,6 +54,9 @@ class FixtureRows:
     def around_setup(self, fixture: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
         """Commit what the setup writes in this block, and prepare the end of the fixture."""
         track(self._config)
+        if fixture.scope == "session" and self._redirect.is_listening and self._redirect.is_synchronous:
+            finish: Any = fixture.finish
+            self._config.stash.setdefault(BEFORE_END, ExitStack()).callback(finish, request)
         # Now: a connection that is in use when the fixture connects must stay open.
         self.restore_if_stale()
         has_begun = False

@@ -13,9 +13,8 @@ from sqlalchemy import Connection, Engine, event
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
-from ..transaction.logical_connection import IN_LIFESPAN
+from ..transaction.logical_connection import IN_LIFESPAN, IN_MIGRATION
 from ..transaction.statement_kind import Kind, kind_of
-from .alembic_env import IN_MIGRATION
 from .fixture_rows import ROWS, is_of_harness
 
 LATE = (
