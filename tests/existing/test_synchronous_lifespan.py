@@ -341,3 +341,42 @@ def test_a_cursor_factory_that_a_listener_sets(notebook: Changed) -> None:
     outcome = in_order(written(notebook, tests), "tests/test_own.py", DATABASE_URL=PSYCOPG2)
 
     assert outcome.code == 0, outcome.output
+
+
+def test_a_fixture_that_requests_a_wider_one_by_name(notebook: Changed) -> None:
+    """Before it writes: its own rows end with it, and those of the wider one do not."""
+    conftest = notebook.folder / "tests/conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+
+@pytest.fixture(scope="session")
+def wider() -> None:
+    with Session(engine) as session:
+        session.add(User(email="wider@example.com", password_hash=""))
+        session.commit()
+"""
+    )
+    tests = """
+        @pytest.fixture(scope="module")
+        def narrower(request: pytest.FixtureRequest, db: Session) -> Iterator[None]:
+            with Session(engine) as session:
+                assert session.exec(select(User.email)).all() == [ADMIN]
+                request.getfixturevalue("wider")
+                assert session.exec(select(func.count()).select_from(User)).one() == 2
+                session.add(User(email="narrower@example.com", password_hash=""))
+                session.commit()
+                yield
+
+        def test_both(narrower: None, db: Session) -> None:
+            assert sorted(db.exec(select(User.email))) == [ADMIN, "narrower@example.com", "wider@example.com"]
+    """
+    later = """
+        def test_one(wider: None, db: Session) -> None:
+            assert sorted(db.exec(select(User.email))) == [ADMIN, "wider@example.com"]
+    """
+    written(notebook, later, "tests/test_b.py")
+
+    outcome = in_order(written(notebook, tests, "tests/test_a.py"), "tests/test_a.py", "tests/test_b.py")
+
+    assert outcome.code == 0, outcome.output

@@ -33,7 +33,7 @@ def around_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequ
     is_isolated = redirect.shared.transactions.mode != "outside"
     if is_in_test and (is_isolated or not redirect.is_synchronous):
         return _refusing(redirect, LATE.format(fixturedef.argname, fixturedef.scope))
-    if is_of_harness(fixturedef) or rows.is_seeding:
+    if is_of_harness(fixturedef) or rows.is_connecting:
         return nullcontext()
     return rows.around_setup(fixturedef, request)
 
