@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core import audit_hook
 from ..postgres.clusters import WEEK, private_cache
-from .alembic_env import IN_MIGRATION
+from ..transaction.logical_connection import IN_MIGRATION
 
 # `os.listdir` and `os.scandir`: a migration that runs every file of a folder.
 OPEN = "open"

@@ -6,6 +6,7 @@ gets a clone. `create_all` is not used: it would hide every difference between t
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -25,6 +26,8 @@ from .schema_digest import SchemaDigest
 
 DIGEST = pytest.StashKey[SchemaDigest]()
 DATABASES = pytest.StashKey[WorkerDatabases]()
+# Ends the session-scoped fixtures of a synchronous application, which may connect after their `yield`.
+BEFORE_END = pytest.StashKey[ExitStack]()
 
 SERVER_FACTS = """
     SELECT version(), current_user,
@@ -122,10 +125,14 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
     name = databases.clone(request.getfixturevalue("_seeded_database"))
     database = WorkerDatabase(name, databases.server.url(name))
     redirect = request.config.stash[REDIRECT]
-    with redirect.to(database.url, is_shared=True):
-        yield database
-    # Before the database is dropped. `_connection_held` closes that of asynchronous engines.
-    redirect.synchronous.close()
+    try:
+        with redirect.to(database.url, is_shared=True):
+            yield database
+            # Those that were set up before this fixture would end after it.
+            request.config.stash.setdefault(BEFORE_END, ExitStack()).close()
+    finally:
+        # Before the database is dropped. `_connection_held` closes that of asynchronous engines.
+        redirect.stop_synchronous()
 
 
 @pytest.fixture
