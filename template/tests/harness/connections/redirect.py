@@ -189,10 +189,8 @@ class Redirect(SharedConnections):
     def _must_share(self, driver: str, *, is_async: bool) -> bool:
         if not self.is_shared:
             return False
-        if (why := self.sharing_error(driver, is_async=is_async)) is None:
-            return True
-        if self._of_lifespan.is_in_task:
-            return False
+        if (why := self.sharing_error(driver, is_async=is_async)) is None or self._of_lifespan.is_in_task:
+            return why is None
         if self.shared.transactions.mode == "seeding":
             self.has_separate_connection = True
         elif (error := self.engine_refusal(why)) is not None:
