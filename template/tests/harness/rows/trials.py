@@ -1,0 +1,189 @@
+"""Runs each new revision on rows: its upgrade, its downgrade, and its upgrade again.
+
+Before it, the tables are filled: by `rows/<revision>.sql` in the folder of the migrations, if there is such a file,
+and with made-up rows where that file has not put any.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.script import Script
+
+from ..database.databases import WorkerDatabases
+from ..database.migration_errors import MigrationError
+from ..database.migrations import Migrations
+from ..postgres.server import Server
+from ..schema.history import MigrationHistory
+from ..schema.revisions import parents, reason
+from ..transaction.raw_connection import sqlstate
+from .contents import contents
+from .fill import Filling
+from .losses import compared, newly_required
+from .made_rows import MOST
+from .tables import Table, tables_of
+from .trial import Failure, Trial, rows_file
+
+# Statements that Alembic, env.py and SQLAlchemy send themselves.
+OF_ALEMBIC = re.compile(
+    r"\s*(SET|SHOW)\b|\s*select (pg_catalog\.)?version\(\)|.*(alembic_version|pg_catalog)", re.I | re.S
+)
+# Losses that a comparison of schemas does not see.
+OF_ROWS = ("rows", "null", "same")
+# Classes of PostgreSQL's errors that rows have no part in: a name that does not exist, a dependency.
+OF_SCHEMA = ("42", "2B", "3F")
+RELATIONS = "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+
+
+@dataclass
+class Trials:
+    """Runs new revisions on the rows of one database.
+
+    Args:
+        database: in the state before the first new revision.
+        later: the tables after all revisions, by name.
+        applied: the revisions that the database has.
+    """
+
+    migrations: Migrations
+    connect: Callable[[str], psycopg.Connection[tuple[object, ...]]]
+    database: str
+    later: Mapping[str, Table]
+    applied: set[str]
+    _number: int = 0
+
+    def run(self, scripts: list[Script], changes: Callable[[str], bool]) -> dict[str, Trial]:
+        """The trial of each revision that changes something, the oldest first; ends where an upgrade fails.
+
+        Args:
+            scripts: the new revisions, and those that need them; the oldest first.
+            changes: whether a revision sends statements.
+        """
+        trials = {}
+        for script in scripts:
+            if not changes(script.revision):
+                continue
+            trial = trials[script.revision] = Trial()
+            try:
+                self._try(script, trial)
+            except _StepFailedError as failed:
+                if failed.failure is not None:
+                    trial.failures.append(failed.failure)
+                if failed.step != "downgrade":
+                    break
+        return trials
+
+    def _try(self, script: Script, trial: Trial) -> None:
+        for parent in parents(self.migrations, script):
+            if parent not in self.applied:
+                self.migrations.upgrade(self.database, parent)
+                self.applied.add(parent)
+        with self.connect(self.database) as connection:
+            self._fill(connection, script, trial)
+            before = contents(connection)
+        trial.before = {content.table.name: content.table for content in before.values()}
+        if not before:
+            return
+        self._step("upgrade", lambda: self.migrations.upgrade(self.database, script.revision))
+        self.applied.add(script.revision)
+        with self.connect(self.database) as connection:
+            after = contents(connection)
+            names = {name for (name,) in connection.execute(RELATIONS.encode())}
+        found = compared(before, after)
+        trial.lost = found.lost
+        # A view may have the old name.
+        trial.moved = [loss for loss in found.moved if loss.kind != "table" or loss.table not in names]
+        trial.required = list(newly_required(before, after))
+        down = script.down_revision
+        if not isinstance(down, str) or reason(script, "irreversible"):
+            return
+        self._step("downgrade", lambda: self.migrations.downgrade(self.database, down))
+        lost = {loss.key for loss in trial.lost}
+        with self.connect(self.database) as connection:
+            gone = compared(before, contents(connection)).lost
+        trial.lost_by_downgrade = [loss for loss in gone if loss.kind in OF_ROWS and loss.key not in lost]
+        self._step("upgrade again", lambda: self.migrations.upgrade(self.database, script.revision))
+
+    def _fill(self, connection: psycopg.Connection[tuple[object, ...]], script: Script, trial: Trial) -> None:
+        filled = []
+        file = rows_file(self.migrations, script.revision)
+        if file.is_file():
+            counts = _counts(connection)
+            try:
+                with connection.transaction():
+                    connection.execute(file.read_text(encoding="utf-8").encode())
+            except psycopg.Error as error:
+                raise _StepFailedError("rows", Failure("rows", str(error), error.sqlstate or "")) from error
+            filled = [name for name, count in _counts(connection).items() if count != counts.get(name)]
+        filling = Filling(connection, self.later, self._number)
+        filling.fill(filled)
+        self._number += MOST
+        trial.refused, trial.runs_triggers = filling.refused, filling.runs_triggers
+
+    def _step(self, step: str, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except MigrationError as error:
+            cause: Any = getattr(error.__cause__, "orig", None) or error.__cause__
+            # Of asyncpg, or of psycopg.
+            detail = getattr(cause.__cause__, "detail", None) or getattr(
+                getattr(cause, "diag", None), "message_detail", None
+            )
+            message = f"{error}. {detail}" if detail else str(error)
+            code = sqlstate(cause)
+            if step != "upgrade" and (code[:2] in OF_SCHEMA or isinstance(cause, NotImplementedError)):
+                # It fails without rows too, which `test_up_down_consistency` reports.
+                raise _StepFailedError(step, None) from error
+            raise _StepFailedError(step, Failure(step, message, code)) from error
+
+
+class _StepFailedError(Exception):
+    def __init__(self, step: str, failure: Failure | None) -> None:
+        super().__init__(step)
+        self.step, self.failure = step, failure
+
+
+def _counts(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, int]:
+    return {content.table.name: content.count for content in contents(connection).values()}
+
+
+def trials_of(
+    migrations: Migrations, server: Server, databases: WorkerDatabases, new: list[Script], history: MigrationHistory
+) -> dict[str, Trial]:
+    """The trial of each new revision, by revision; takes the copy of the database before them."""
+    names = {script.revision for script in new}
+    settled = history.settled(names)
+    if not settled:
+        # There are no tables before.
+        return {}
+    if (database := history.before_new) is None:
+        database = databases.create_empty()
+        for revision in history.heads(settled):
+            migrations.upgrade(database, revision)
+    history.before_new = None
+    with server.connect(history.database) as connection:
+        later = {table.name: table for table in tables_of(connection)}
+    scripts = [script for script in reversed(history.revisions) if script.revision not in settled]
+
+    def changes(revision: str) -> bool:
+        return revision in names and not all(map(OF_ALEMBIC.match, history.statements[revision]))
+
+    try:
+        return Trials(migrations, server.connect, database, later, set(settled)).run(scripts, changes)
+    finally:
+        databases.drop(database)
+
+
+@pytest.fixture(scope="session")
+def _trials(
+    _migrations: Migrations,
+    _server: Server,
+    _databases: WorkerDatabases,
+    _new_revisions: list[Script],
+    migration_history: MigrationHistory,
+) -> dict[str, Trial]:
+    """The trial of each new revision, by revision."""
+    return trials_of(_migrations, _server, _databases, _new_revisions, migration_history)
