@@ -99,7 +99,9 @@ def test_what_destroys_data(revisions: Revisions, upgrade: str) -> None:
     assert 'destructive = "the reason"' in found.data
 
 
-@pytest.mark.parametrize("upgrade", DESTROYS)
+@pytest.mark.parametrize(
+    "upgrade", ["ALTER TABLE users DROP email", "DELETE FROM users", "UPDATE users SET age = NULL"]
+)
 def test_what_is_declared_destructive(revisions: Revisions, upgrade: str) -> None:
     revisions.add("0002", upgrade, says='irreversible = destructive = "nothing reads it"')
 
@@ -271,3 +273,149 @@ def test_what_neither_locks_nor_breaks(revisions: Revisions, upgrade: str) -> No
     revisions.add("0002", upgrade, says='irreversible = "a test of upgrades"')
 
     assert revisions.check().locks == ""
+
+
+def test_a_downgrade_that_loses_rows(revisions: Revisions) -> None:
+    revisions.add(
+        "0002",
+        "CREATE TABLE notes AS SELECT id AS payment_id, note FROM payments;;ALTER TABLE payments DROP COLUMN note",
+        "ALTER TABLE payments ADD COLUMN note text;;DROP TABLE notes",
+    )
+
+    found = revisions.check()
+
+    assert found.data.splitlines()[:2] == [
+        "The downgrade of 0002 deletes data that was there before the upgrade:",
+        "  3 values of public.payments.note are NULL now",
+    ]
+    assert 'irreversible = "the reason"' in found.data
+    assert found.keys == ["0002 downgrade: NULL in public.payments.note", "0002: moved: column public.payments.note"]
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "downgrade", "says"),
+    [
+        ("ALTER TABLE users ADD COLUMN score int", "ALTER TABLE users DROP COLUMN score", ""),
+        ("CREATE TABLE teams (id int)", "DROP TABLE teams", ""),
+        ("ALTER TABLE users RENAME age TO years", "ALTER TABLE users RENAME years TO age", ""),
+        # What only schemas show is a finding of the check of downgrades.
+        ("CREATE TABLE teams (id int)", "pass", ""),
+        ("CREATE TABLE teams (id int)", "DROP TABLE team", ""),
+        ("ALTER TABLE users DROP COLUMN age", 'raise NotImplementedError("no")', 'destructive = "nothing reads it"'),
+        ("ALTER TABLE users DROP age", "ALTER TABLE users ADD age int", 'destructive = "nothing reads it"'),
+        ("CREATE TABLE t (id int)", "DELETE FROM users", 'irreversible = "it has been deployed"'),
+    ],
+)
+def test_what_the_check_of_data_has_nothing_to_say_of(
+    revisions: Revisions, upgrade: str, downgrade: str, says: str
+) -> None:
+    revisions.add("0002", upgrade, downgrade, says)
+
+    assert revisions.check().data == ""
+
+
+def test_an_upgrade_that_fails_again_after_a_downgrade(revisions: Revisions) -> None:
+    revisions.add(
+        "0002",
+        "INSERT INTO users (email) VALUES ('admin@example.com')",
+        "UPDATE users SET email = email WHERE false",
+    )
+
+    assert revisions.check().data.startswith("The upgrade after a downgrade of 0002 fails if the tables have rows: ")
+
+
+UNIQUE = "CREATE UNIQUE INDEX uq ON users (nickname)"
+USER = "INSERT INTO users (email, nickname) VALUES ('{0}@example.com', '{0}');"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (USER.format("ada") + USER.format("bob"), ""),
+        (USER.format("ada") + USER.format("bob").replace("'bob'", "'ada'"), "Key (nickname)=(ada) is duplicated"),
+        ("INSERT INTO shop.orders (number) VALUES (1)", "Key (nickname)=(Änickname"),
+        ("INSERT INTO nothing", "rows/0002.sql fails:\nsyntax error at end of input"),
+    ],
+    ids=["rows that are right", "rows that are not", "rows of another table", "no SQL"],
+)
+def test_rows_of_a_file(revisions: Revisions, rows: str, message: str) -> None:
+    revisions.add("0002", UNIQUE)
+    revisions.rows("0002", rows)
+
+    found = revisions.check()
+
+    assert message in found.data
+    assert bool(message) == bool(found.data)
+
+
+def test_each_new_revision_gets_rows(revisions: Revisions) -> None:
+    """A table and a column of the first new revision have rows before the second."""
+    revisions.add("0002", "CREATE TABLE teams (id int PRIMARY KEY, name text);;ALTER TABLE users ADD team_id int")
+    revisions.add("0003", "DROP TABLE teams;;ALTER TABLE users DROP team_id")
+
+    found = revisions.check("0002", "0003")
+
+    assert found.keys == ["0003: table public.teams", "0003: column public.users.team_id"]
+    assert "table public.teams and its 4 rows" in found.data
+
+
+def test_a_failure_does_not_hide_the_next_revision(revisions: Revisions) -> None:
+    revisions.add("0002", "ALTER TABLE users ALTER nickname SET NOT NULL")
+    revisions.add("0003", "ALTER TABLE users DROP age")
+
+    assert revisions.check("0002", "0003").keys == [
+        "0002: upgrade fails on rows",
+        "0003: column public.users.age",
+        "0002: adding-not-nullable-field: ALTER TABLE users ALTER nickname SET NOT NULL",
+    ]
+
+
+def test_only_new_revisions_are_tried(revisions: Revisions) -> None:
+    revisions.add("0002", "DROP TABLE payments")
+    revisions.add("0003", "CREATE TABLE teams (id int)", "DROP TABLE teams")
+
+    assert revisions.check("0003").data == ""
+
+
+def test_branches_and_a_merge(revisions: Revisions) -> None:
+    revisions.add("0002", "ALTER TABLE users ADD score int", "ALTER TABLE users DROP score")
+    revisions.add("0003", "ALTER TABLE users DROP age", after="'0001'", says="irreversible = 'no'")
+    revisions.add("0004", "pass", after="('0002', '0003')")
+
+    assert revisions.check("0002", "0003", "0004").keys == ["0003: column public.users.age"]
+
+
+def test_the_first_revision(server: Server, tmp_path: Path) -> None:
+    revisions = Revisions(server, tmp_path)
+    revisions.add("0001", "CREATE TABLE users (id int)", "DROP TABLE users")
+
+    assert revisions.check().keys == []
+
+
+def test_a_table_that_cannot_be_filled(revisions: Revisions) -> None:
+    table = "CREATE TABLE codes (code text NOT NULL CHECK (md5(code) = 'c4ca4238'))"
+    revisions.add("0002", table, "DROP TABLE codes")
+    revisions.add("0003", "ALTER TABLE codes ADD COLUMN note text", "ALTER TABLE codes DROP COLUMN note")
+
+    found = revisions.check()
+
+    assert found.data == ""
+    [line] = found.summary
+    assert line == (
+        'savepoint: no rows for public.codes before 0003: new row for relation "codes" violates check constraint '
+        '"codes_code_check". Write INSERTs of them to rows/0003.sql.'
+    )
+    revisions.add("0004", "ALTER TABLE users ADD COLUMN note text", "ALTER TABLE users DROP COLUMN note")
+    assert revisions.check().summary == []
+
+
+def test_triggers_of_the_project_do_not_run(revisions: Revisions) -> None:
+    revisions.add(
+        "0002",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION refuse();;"
+        "ALTER TABLE payments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    )
+    revisions.add("0003", "ALTER TABLE payments DROP COLUMN note")
+
+    assert "column public.payments.note and its 3 values" in revisions.check().data

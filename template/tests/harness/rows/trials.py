@@ -16,7 +16,6 @@ from alembic.script import Script
 from ..database.databases import WorkerDatabases
 from ..database.migration_errors import MigrationError
 from ..database.migrations import Migrations
-from ..postgres.server import Server
 from ..schema.history import MigrationHistory
 from ..schema.revisions import parents, reason
 from ..transaction.raw_connection import sqlstate
@@ -43,20 +42,20 @@ class Trials:
     """Runs new revisions on the rows of one database.
 
     Args:
-        database: in the state before the first new revision.
+        database: in the state before the first new revision; it has to be dropped afterwards.
         later: the tables after all revisions, by name.
         applied: the revisions that the database has.
     """
 
     migrations: Migrations
-    connect: Callable[[str], psycopg.Connection[tuple[object, ...]]]
+    databases: WorkerDatabases
     database: str
     later: Mapping[str, Table]
     applied: set[str]
     _number: int = 0
 
     def run(self, scripts: list[Script], changes: Callable[[str], bool]) -> dict[str, Trial]:
-        """The trial of each revision that changes something, the oldest first; ends where an upgrade fails.
+        """The trial of each revision that changes something, the oldest first.
 
         Args:
             scripts: the new revisions, and those that need them; the oldest first.
@@ -72,16 +71,23 @@ class Trials:
             except _StepFailedError as failed:
                 if failed.failure is not None:
                     trial.failures.append(failed.failure)
-                if failed.step != "downgrade":
-                    break
+                if script is not scripts[-1]:
+                    self._renew(script.revision)
         return trials
+
+    def _renew(self, revision: str) -> None:
+        """Upgrade a new database, without rows: the state after a failure is not that after the revision."""
+        self.databases.drop(self.database)
+        self.database = self.databases.create_empty()
+        self.migrations.upgrade(self.database, revision)
+        self.applied = {script.revision for script in self.migrations.script.iterate_revisions(revision, "base")}
 
     def _try(self, script: Script, trial: Trial) -> None:
         for parent in parents(self.migrations, script):
             if parent not in self.applied:
                 self.migrations.upgrade(self.database, parent)
                 self.applied.add(parent)
-        with self.connect(self.database) as connection:
+        with self.databases.server.connect(self.database) as connection:
             self._fill(connection, script, trial)
             before = contents(connection)
         trial.before = {content.table.name: content.table for content in before.values()}
@@ -89,7 +95,7 @@ class Trials:
             return
         self._step("upgrade", lambda: self.migrations.upgrade(self.database, script.revision))
         self.applied.add(script.revision)
-        with self.connect(self.database) as connection:
+        with self.databases.server.connect(self.database) as connection:
             after = contents(connection)
             names = {name for (name,) in connection.execute(RELATIONS.encode())}
         found = compared(before, after)
@@ -101,10 +107,13 @@ class Trials:
         if not isinstance(down, str) or reason(script, "irreversible"):
             return
         self._step("downgrade", lambda: self.migrations.downgrade(self.database, down))
-        lost = {loss.key for loss in trial.lost}
-        with self.connect(self.database) as connection:
-            gone = compared(before, contents(connection)).lost
-        trial.lost_by_downgrade = [loss for loss in gone if loss.kind in OF_ROWS and loss.key not in lost]
+        # What the upgrade has deleted, no downgrade can restore.
+        gone = {(loss.table, loss.column) for loss in trial.lost}
+        with self.databases.server.connect(self.database) as connection:
+            losses = compared(before, contents(connection)).lost
+        trial.lost_by_downgrade = [
+            loss for loss in losses if loss.kind in OF_ROWS and not gone & {(loss.table, loss.column), (loss.table, "")}
+        ]
         self._step("upgrade again", lambda: self.migrations.upgrade(self.database, script.revision))
 
     def _fill(self, connection: psycopg.Connection[tuple[object, ...]], script: Script, trial: Trial) -> None:
@@ -116,7 +125,7 @@ class Trials:
                 with connection.transaction():
                     connection.execute(file.read_text(encoding="utf-8").encode())
             except psycopg.Error as error:
-                raise _StepFailedError("rows", Failure("rows", str(error), error.sqlstate or "")) from error
+                raise _StepFailedError(Failure("rows", str(error), error.sqlstate or "")) from error
             filled = [name for name, count in _counts(connection).items() if count != counts.get(name)]
         filling = Filling(connection, self.later, self._number)
         filling.fill(filled)
@@ -136,14 +145,14 @@ class Trials:
             code = sqlstate(cause)
             if step != "upgrade" and (code[:2] in OF_SCHEMA or isinstance(cause, NotImplementedError)):
                 # It fails without rows too, which `test_up_down_consistency` reports.
-                raise _StepFailedError(step, None) from error
-            raise _StepFailedError(step, Failure(step, message, code)) from error
+                raise _StepFailedError(None) from error
+            raise _StepFailedError(Failure(step, message, code)) from error
 
 
 class _StepFailedError(Exception):
-    def __init__(self, step: str, failure: Failure | None) -> None:
-        super().__init__(step)
-        self.step, self.failure = step, failure
+    def __init__(self, failure: Failure | None) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 def _counts(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, int]:
@@ -151,7 +160,7 @@ def _counts(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, int
 
 
 def trials_of(
-    migrations: Migrations, server: Server, databases: WorkerDatabases, new: list[Script], history: MigrationHistory
+    migrations: Migrations, databases: WorkerDatabases, new: list[Script], history: MigrationHistory
 ) -> dict[str, Trial]:
     """The trial of each new revision, by revision; takes the copy of the database before them."""
     names = {script.revision for script in new}
@@ -164,26 +173,26 @@ def trials_of(
         for revision in history.heads(settled):
             migrations.upgrade(database, revision)
     history.before_new = None
-    with server.connect(history.database) as connection:
+    with databases.server.connect(history.database) as connection:
         later = {table.name: table for table in tables_of(connection)}
     scripts = [script for script in reversed(history.revisions) if script.revision not in settled]
 
     def changes(revision: str) -> bool:
         return revision in names and not all(map(OF_ALEMBIC.match, history.statements[revision]))
 
+    trials = Trials(migrations, databases, database, later, set(settled))
     try:
-        return Trials(migrations, server.connect, database, later, set(settled)).run(scripts, changes)
+        return trials.run(scripts, changes)
     finally:
-        databases.drop(database)
+        databases.drop(trials.database)
 
 
 @pytest.fixture(scope="session")
 def _trials(
     _migrations: Migrations,
-    _server: Server,
     _databases: WorkerDatabases,
     _new_revisions: list[Script],
     migration_history: MigrationHistory,
 ) -> dict[str, Trial]:
     """The trial of each new revision, by revision."""
-    return trials_of(_migrations, _server, _databases, _new_revisions, migration_history)
+    return trials_of(_migrations, _databases, _new_revisions, migration_history)
