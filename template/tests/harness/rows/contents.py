@@ -7,6 +7,9 @@ from psycopg import Connection, sql
 
 from .tables import Column, Table, tables_of
 
+# Tables that are read in one round trip.
+AT_ONCE = 50
+
 
 @dataclass
 class Content:
@@ -27,12 +30,19 @@ class Content:
 
 def contents(connection: Connection[Any]) -> dict[int, Content]:
     """The content of each table, by oid."""
-    return {table.oid: _content(connection, table) for table in tables_of(connection)}
+    found, tables = {}, tables_of(connection)
+    for first in range(0, len(tables), AT_ONCE):
+        part = tables[first : first + AT_ONCE]
+        cursor = connection.execute(sql.SQL("; ").join(map(_query, part)))
+        for table in part:
+            [(count, *values)] = cursor.fetchall()
+            by_number = {number: texts or [] for number, texts in zip(table.columns, values, strict=True)}
+            found[table.oid] = Content(table, count, by_number)
+            cursor.nextset()
+    return found
 
 
-def _content(connection: Connection[Any], table: Table) -> Content:
+def _query(table: Table) -> sql.Composed:
     lists = [sql.SQL("array_agg({}::text)").format(sql.Identifier(column.name)) for column in table.columns.values()]
-    query = sql.SQL("SELECT {} FROM ONLY {}")
-    row = connection.execute(query.format(sql.SQL(", ").join([sql.SQL("count(*)"), *lists]), sql.SQL(table.name)))
-    [(count, *values)] = row.fetchall()
-    return Content(table, count, {number: texts or [] for number, texts in zip(table.columns, values, strict=True)})
+    columns = sql.SQL(", ").join([sql.SQL("count(*)"), *lists])
+    return sql.SQL("SELECT {} FROM ONLY {}").format(columns, sql.SQL(table.name))

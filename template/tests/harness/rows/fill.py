@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from .attempt import attempt
 from .made_rows import MOST, ROWS, CannotFillError, later_checks, later_keys, made_rows
 from .satisfying import Row, allow_domains
 from .tables import ForeignKey, Table, tables_of
@@ -107,8 +108,7 @@ class Filling:
     def _error(self, statement: sql.SQL | sql.Composed) -> str | None:
         """Send a statement; returns PostgreSQL's message if it fails."""
         try:
-            with self.connection.transaction():
-                self.connection.execute(statement)
+            attempt(self.connection, statement)
         except psycopg.Error as error:
             return error.diag.message_primary or str(error)
         return None
@@ -124,12 +124,17 @@ class Filling:
         return self.connection.execute(query.encode()).fetchall()
 
     def _advance_sequences(self) -> None:
-        for table in self._tables.values():
-            for column in table.columns.values():
-                if column.sequence:
-                    name = sql.Identifier(column.name)
-                    query = sql.SQL("SELECT setval({}, max({})) FROM {} HAVING max({}) > 0")
-                    self._error(query.format(sql.Literal(column.sequence), name, sql.SQL(table.name), name))
+        query = "SELECT setval({}, max({column})) FROM {} HAVING max({column}) > 0"
+        statements = [
+            sql.SQL(query).format(sql.Literal(column.sequence), sql.SQL(table.name), column=sql.Identifier(column.name))
+            for table in self._tables.values()
+            for column in table.columns.values()
+            if column.sequence
+        ]
+        if statements and self._error(sql.SQL("; ").join(statements)) is not None:
+            # One of them may have a maximum.
+            for statement in statements:
+                self._error(statement)
 
 
 def _refer(table: Table, key: ForeignKey) -> sql.Composed:

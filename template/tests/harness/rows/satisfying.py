@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from .attempt import attempt
 from .candidates import candidates
 from .tables import Check, Column, Table
 from .types import Type
@@ -119,8 +120,7 @@ def _solutions(
         limit=RETURNED,
     )
     try:
-        with connection.transaction():
-            found = connection.execute(query).fetchall()
+        found = attempt(connection, query)
     except psycopg.Error:
         # Such as an expression with a function that refuses a value.
         return []

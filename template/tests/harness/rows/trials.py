@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from alembic.script import Script
+from psycopg import Connection
 
 from ..database.databases import WorkerDatabases
 from ..database.migration_errors import MigrationError
@@ -19,7 +20,7 @@ from ..database.migrations import Migrations
 from ..schema.history import MigrationHistory
 from ..schema.revisions import parents, reason
 from ..transaction.raw_connection import sqlstate
-from .contents import contents
+from .contents import Content, contents
 from .fill import Filling
 from .losses import compared, newly_required
 from .made_rows import MOST
@@ -87,17 +88,18 @@ class Trials:
             if parent not in self.applied:
                 self.migrations.upgrade(self.database, parent)
                 self.applied.add(parent)
+        # One connection: a new one reads the catalog several times slower.
         with self.databases.server.connect(self.database) as connection:
             self._fill(connection, script, trial)
             before = contents(connection)
-        trial.before = {content.table.name: content.table for content in before.values()}
-        if not before:
-            return
+            trial.before = {content.table.name: content.table for content in before.values()}
+            if before:
+                self._run(connection, script, trial, before)
+
+    def _run(self, connection: Connection[Any], script: Script, trial: Trial, before: dict[int, Content]) -> None:
         self._step("upgrade", lambda: self.migrations.upgrade(self.database, script.revision))
         self.applied.add(script.revision)
-        with self.databases.server.connect(self.database) as connection:
-            after = contents(connection)
-            names = {name for (name,) in connection.execute(RELATIONS.encode())}
+        after, names = contents(connection), {name for (name,) in connection.execute(RELATIONS.encode())}
         found = compared(before, after)
         trial.lost = found.lost
         # A view may have the old name.
@@ -109,14 +111,14 @@ class Trials:
         self._step("downgrade", lambda: self.migrations.downgrade(self.database, down))
         # What the upgrade has deleted, no downgrade can restore.
         gone = {(loss.table, loss.column) for loss in trial.lost}
-        with self.databases.server.connect(self.database) as connection:
-            losses = compared(before, contents(connection)).lost
         trial.lost_by_downgrade = [
-            loss for loss in losses if loss.kind in OF_ROWS and not gone & {(loss.table, loss.column), (loss.table, "")}
+            loss
+            for loss in compared(before, contents(connection)).lost
+            if loss.kind in OF_ROWS and not gone & {(loss.table, loss.column), (loss.table, "")}
         ]
         self._step("upgrade again", lambda: self.migrations.upgrade(self.database, script.revision))
 
-    def _fill(self, connection: psycopg.Connection[tuple[object, ...]], script: Script, trial: Trial) -> None:
+    def _fill(self, connection: Connection[Any], script: Script, trial: Trial) -> None:
         filled = []
         file = rows_file(self.migrations, script.revision)
         if file.is_file():
@@ -155,7 +157,7 @@ class _StepFailedError(Exception):
         self.failure = failure
 
 
-def _counts(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, int]:
+def _counts(connection: Connection[Any]) -> dict[str, int]:
     return {content.table.name: content.count for content in contents(connection).values()}
 
 
