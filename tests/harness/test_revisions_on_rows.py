@@ -419,3 +419,10 @@ def test_triggers_of_the_project_do_not_run(revisions: Revisions) -> None:
     revisions.add("0003", "ALTER TABLE payments DROP COLUMN note")
 
     assert "column public.payments.note and its 3 values" in revisions.check().data
+
+
+def test_a_file_with_rows_for_no_revision(revisions: Revisions) -> None:
+    revisions.add("0002", "ALTER TABLE users ADD note text", "ALTER TABLE users DROP note")
+    revisions.rows("0020", "INSERT INTO users (email) VALUES ('ada@example.com')")
+
+    assert revisions.check().summary == ["savepoint: rows/0020.sql is not run: no revision has this name."]

@@ -1,6 +1,7 @@
 """Tables of every kind are filled from the catalog."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 from harness.postgres.server import Server
 from harness.rows.contents import contents
 from harness.rows.fill import Filling
+from harness.rows.tables import tables_of
 from psycopg import sql
 
 
@@ -121,3 +123,67 @@ def test_rows_are_different_and_alike(connection: psycopg.Connection[Any]) -> No
     rows = connection.execute(b"SELECT name, age FROM t ORDER BY id").fetchall()
     assert rows[0] == rows[2] != rows[1]
     assert rows[3] == (None, None)
+
+
+def test_a_user_that_may_not_switch_triggers_off(server: Server, connection: psycopg.Connection[Any]) -> None:
+    connection.execute(b"ALTER DATABASE rows OWNER TO without_right; GRANT ALL ON SCHEMA public TO without_right")
+    with replace(server, user="without_right").connect("rows") as own:
+        own.execute(TABLES["a circle of foreign keys"].encode())
+        own.execute(TABLES["triggers, rules and row security"].encode())
+        filling = Filling(own)
+
+        filling.fill()
+
+        counts = {content.table.bare_name: content.count for content in contents(own).values()}
+    assert filling.runs_triggers
+    assert filling.refused["public.t"] == "refused"
+    assert filling.refused.keys() == {"public.t", "public.c", "public.d"}
+    assert counts["a"] == counts["b"] == 4
+
+
+def test_a_type_that_is_not_known(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        b"CREATE TABLE t (id int, kind regtype NOT NULL); CREATE TABLE u (id int, kind regtype NOT NULL DEFAULT 'int');"
+        b"CREATE TABLE v (id int, kind regtype); CREATE TABLE w (id int PRIMARY KEY, name text);"
+        b"CREATE RULE log AS ON UPDATE TO w DO ALSO NOTHING"
+    )
+    filling = Filling(connection)
+
+    filling.fill()
+
+    assert filling.refused == {"public.t": "column kind has type regtype"}
+    assert [content.count for content in contents(connection).values()] == [0, 4, 4, 4]
+
+
+def test_rows_of_earlier_migrations_and_sequences(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        b"CREATE TABLE kinds (name text PRIMARY KEY CHECK (name IN ('a', 'b', 'c'))); INSERT INTO kinds VALUES ('a');"
+        b"CREATE TABLE items (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL REFERENCES kinds)"
+    )
+
+    Filling(connection).fill()
+    Filling(connection, first=16).fill()
+    connection.execute(b"INSERT INTO items (kind) VALUES ('b')")
+
+    counts = {content.table.bare_name: content.count for content in contents(connection).values()}
+    assert counts == {"kinds": 3, "items": 9}
+
+
+def test_rows_suit_the_constraints_of_the_schema_after_them(connection: psycopg.Connection[Any]) -> None:
+    before = (
+        "CREATE TABLE teams (id int PRIMARY KEY); CREATE TABLE users (id int PRIMARY KEY, team int, age int NOT NULL)"
+    )
+    connection.execute(
+        f"CREATE SCHEMA later; SET search_path = later; {before};".encode()
+        + b"ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams, ADD CHECK (age BETWEEN 18 AND 20)"
+    )
+    later = {table.name.replace("later.", "public."): table for table in tables_of(connection)}
+    for table in later.values():
+        keys = [replace(key, name=key.name.replace("later.", "public.")) for key in table.foreign_keys]
+        table.foreign_keys[:] = keys
+    connection.execute(f"DROP SCHEMA later CASCADE; SET search_path = public; {before}".encode())
+
+    Filling(connection, later).fill()
+
+    connection.execute(b"ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams, ADD CHECK (age BETWEEN 18 AND 20)")
+    assert connection.execute(b"SELECT count(team) > 1 FROM users").fetchone() == (True,)

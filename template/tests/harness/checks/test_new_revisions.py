@@ -13,7 +13,7 @@ from ..core.findings import Finding, Findings, finds
 from ..core.project import shown
 from ..database.migrations import Migrations
 from ..postgres.server import Server
-from ..rows.reports import failed, lost, moved_or_required, report_refused
+from ..rows.reports import failed, lost, moved_or_required, report_rows
 from ..rows.trial import Trial
 from ..schema.history import MigrationHistory
 from ..schema.locks import unsafe_of
@@ -39,7 +39,7 @@ def test_new_migrations_keep_data(
         trial, revision = _trials.get(script.revision, Trial()), script.revision
         file = shown(Path(script.path), pytestconfig)
         statements = migration_history.statements[revision]
-        report_refused(pytestconfig, _migrations, revision, trial, statements)
+        report_rows(pytestconfig, _migrations, revision, trial, statements)
         for failure in trial.failures:
             _findings.add(*failed(_migrations, pytestconfig, revision, file, failure))
         if allowed_reason(pytestconfig, script, "destructive") is None:

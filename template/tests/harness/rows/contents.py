@@ -42,6 +42,11 @@ def contents(connection: Connection[Any]) -> dict[int, Content]:
     return found
 
 
+def counts(connection: Connection[Any]) -> dict[str, int]:
+    """The number of rows of each table, by name."""
+    return {content.table.name: content.count for content in contents(connection).values()}
+
+
 def _query(table: Table) -> sql.Composed:
     lists = [sql.SQL("array_agg({}::text)").format(sql.Identifier(column.name)) for column in table.columns.values()]
     columns = sql.SQL(", ").join([sql.SQL("count(*)"), *lists])

@@ -58,7 +58,8 @@ class Filling:
         open_keys = []
         with self.connection.transaction():
             self.runs_triggers = self._error(REPLICA) is not None
-            self._error(sql.SQL("SET CONSTRAINTS ALL DEFERRED"))
+            # Otherwise, the transaction would fail at its end.
+            self._error(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
             allow_domains(self.connection, self._tables.values(), range(self.first, self.first + MOST))
             for table in _in_order(self._tables):
                 if table.name not in leave and table.columns:
@@ -75,8 +76,10 @@ class Filling:
         keys = [key for key in table.foreign_keys if key.table != table.oid and self._has_rows(key, table)]
         others = {key: self._others(key) for key in keys}
         for key in self._later_keys(table):
-            if self._has_rows(key, table) and (found := self._others(key)):
-                others[key] = found
+            if self._has_rows(key, table):
+                found = self._others(key)
+                if found or all(table.columns[number].is_nullable for number in key.columns):
+                    others[key] = found
         try:
             rows = made_rows(self.connection, table, self.first, others, later_checks(table, later) if later else ())
         except CannotFillError as cannot:
@@ -96,12 +99,17 @@ class Filling:
         columns = [column for column in table.columns.values() if not column.is_generated]
         names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
         values = sql.SQL(", ").join(
-            sql.SQL("({})").format(sql.SQL(", ").join(sql.Literal(row.get(column.number)) for column in columns))
+            sql.SQL("({})").format(
+                sql.SQL(", ").join(
+                    sql.Literal(row[column.number]) if column.number in row else sql.DEFAULT for column in columns
+                )
+            )
             for row in rows
         )
         parts = sql.SQL(table.name), names, values
         error = self._error(sql.SQL(INSERT).format(*parts))
-        if error is not None and "does not support deferrable" in error:
+        if error is not None and "ON CONFLICT" in error:
+            # Not with deferrable constraints, nor with rules.
             error = self._error(sql.SQL(INSERT.removesuffix(" ON CONFLICT DO NOTHING")).format(*parts))
         return error
 

@@ -49,26 +49,33 @@ def made_rows(
             row |= group.next(place)
         for key in sorted(others, key=lambda key: -len(key.columns)):
             row |= _reference(table, row, key, others[key], place)
+        # In a circle, the other table has no rows yet.
+        is_open = [key for key in table.foreign_keys if key.table != table.oid and key not in others]
+        unknown = {number for key in is_open for number in key.columns if table.columns[number].is_nullable}
+        row |= dict.fromkeys(unknown - row.keys())
         of_itself = [key for key in table.foreign_keys if key.table == table.oid]
         later = {number for key in of_itself for number in key.columns} - row.keys()
         for column in table.columns.values():
             if column.number not in row and column.number not in later and not column.is_generated:
-                row[column.number] = _value(table, column, first, place)
+                row |= _value(table, column, first, place)
         for key in of_itself:
             row |= _reference_to_itself(table, row, key, made)
         made.append(row)
     return made
 
 
-def _value(table: Table, column: Column, first: int, place: int) -> str | None:
+def _value(table: Table, column: Column, first: int, place: int) -> Row:
+    """The value of a column; nothing for its default."""
     is_unique = column.number in table.unique
     if place == NULLS and column.is_nullable:
-        return None
+        return {column.number: None}
     number = place if is_unique else {AGAIN: 0, NULLS: 0}.get(place, place if place < AGAIN else place - 2)
     made = value(column.type, column.modifier, first + number, f"{table.bare_name}.{column.name}")
+    if made is None and column.default is not None:
+        return {}
     if made is None and not column.is_nullable:
         raise CannotFillError(f"column {column.name} has type {column.type.sql}")
-    return made
+    return {column.number: made}
 
 
 def _reference(

@@ -19,6 +19,7 @@ ADVICE = {
     "23502": "Rows have no value there: give the column a server_default, or add it nullable, fill it, and set it NOT "
     "NULL afterwards.",
     "23505": "Several rows may have one value: merge or change them before the unique index is made.",
+    "23P01": "Several rows may overlap: change them before the constraint is made.",
     "23503": "Rows may refer to rows that do not exist: change them first.",
     "23514": "Rows may violate the constraint: change them first.",
     "22": "Not every value can be converted: add a new column, and fill it with what can be converted.",
@@ -86,13 +87,20 @@ def _of_release(revision: str, file: str, kind: str, name: str, text: str) -> Fi
     return Finding(f"{revision}: {kind}: {name}", f"  {text}\n    {RELEASE[kind]}", f"{file}: {text}")
 
 
-def report_refused(
+def report_rows(
     config: pytest.Config, migrations: Migrations, revision: str, trial: Trial, statements: Sequence[str]
 ) -> None:
-    """Add a line to the summary for each table that the revision names and that could not be filled."""
-    rows = shown(rows_file(migrations, revision), config)
+    """Add lines to the summary: tables that the revision names and that could not be filled; files of no revision."""
+    rows = rows_file(migrations, revision)
+    with_triggers = " Triggers ran: the user may not set session_replication_role." if trial.runs_triggers else ""
     for name, why in trial.refused.items():
         bare = trial.before[name].bare_name if name in trial.before else name
         if any(bare in statement for statement in statements):
-            line = f"savepoint: no rows for {name} before {revision}: {why}. Write INSERTs of them to {rows}."
-            add_to_summary(config, "unfilled", line)
+            lines = f"savepoint: no rows for {name} before {revision}: {why}.{with_triggers}"
+            add_to_summary(config, "unfilled", f"{lines} Write INSERTs of them to {shown(rows, config)}.")
+    known = {script.revision for script in migrations.script.walk_revisions()}
+    for file in rows.parent.glob("*.sql"):
+        if file.stem not in known:
+            add_to_summary(
+                config, "unfilled", f"savepoint: {shown(file, config)} is not run: no revision has this name."
+            )

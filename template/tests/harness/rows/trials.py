@@ -20,7 +20,7 @@ from ..database.migrations import Migrations
 from ..schema.history import MigrationHistory
 from ..schema.revisions import parents, reason
 from ..transaction.raw_connection import sqlstate
-from .contents import Content, contents
+from .contents import Content, contents, counts
 from .fill import Filling
 from .losses import compared, newly_required
 from .made_rows import MOST
@@ -122,13 +122,13 @@ class Trials:
         filled = []
         file = rows_file(self.migrations, script.revision)
         if file.is_file():
-            counts = _counts(connection)
+            before = counts(connection)
             try:
                 with connection.transaction():
                     connection.execute(file.read_text(encoding="utf-8").encode())
             except psycopg.Error as error:
                 raise _StepFailedError(Failure("rows", str(error), error.sqlstate or "")) from error
-            filled = [name for name, count in _counts(connection).items() if count != counts.get(name)]
+            filled = [name for name, count in counts(connection).items() if count != before.get(name)]
         filling = Filling(connection, self.later, self._number)
         filling.fill(filled)
         self._number += MOST
@@ -155,10 +155,6 @@ class _StepFailedError(Exception):
     def __init__(self, failure: Failure | None) -> None:
         super().__init__(failure)
         self.failure = failure
-
-
-def _counts(connection: Connection[Any]) -> dict[str, int]:
-    return {content.table.name: content.count for content in contents(connection).values()}
 
 
 def trials_of(

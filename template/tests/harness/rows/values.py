@@ -17,6 +17,9 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 TEXTS = ("text", "varchar", "bpchar", "citext", "name")
 NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric", "money")
 
+# Texts of 36 letters are UUIDs too.
+UUID = "-0000-4000-8000-"
+UUID_LENGTH = 36
 # By the name of a column: a migration may expect the shape.
 SHAPES = {
     re.compile(r"e?mail", re.I): "{}@example.com",
@@ -87,12 +90,14 @@ def value(type_: Type, modifier: int, number: int, label: str) -> str | None:
 
 
 def _base_value(name: str, modifier: int, n: int, label: str) -> str | None:
+    if name in TEXTS and modifier - HEADER == UUID_LENGTH:
+        name = "uuid"
     if name in TEXTS:
         return text_value(label, n, modifier - HEADER if modifier > HEADER else LONG)
     if name in NUMBERS:
         return _number(name, modifier, n, label)
     if name == "uuid":
-        return f"{zlib.crc32(label.encode()):08x}-0000-4000-8000-{n:012x}"
+        return f"{zlib.crc32(label.encode()):08x}{UUID}{n:012x}"
     if name in ("bit", "varbit"):
         length = modifier if modifier > 0 else 1 if name == "bit" else 8
         return f"{n % 2**length:b}".zfill(length)
