@@ -377,6 +377,12 @@ def test_only_new_revisions_are_tried(revisions: Revisions) -> None:
     assert revisions.check("0003").data == ""
 
 
+def test_all_revisions_are_new(revisions: Revisions) -> None:
+    revisions.add("0002", "ALTER TABLE users DROP age")
+
+    assert revisions.check("0001", "0002").keys == ["0002: column public.users.age"]
+
+
 def test_branches_and_a_merge(revisions: Revisions) -> None:
     revisions.add("0002", "ALTER TABLE users ADD score int", "ALTER TABLE users DROP score")
     revisions.add("0003", "ALTER TABLE users DROP age", after="'0001'", says="irreversible = 'no'")

@@ -163,7 +163,8 @@ def trials_of(
     """The trial of each new revision, by revision; takes the copy of the database before them."""
     names = {script.revision for script in new}
     settled = history.settled(names)
-    if not settled:
+    scripts = [script for script in reversed(history.revisions) if script.revision not in settled]
+    if not settled and len(scripts) <= 1:
         # There are no tables before.
         return {}
     if (database := history.before_new) is None:
@@ -173,7 +174,6 @@ def trials_of(
     history.before_new = None
     with databases.server.connect(history.database) as connection:
         later = {table.name: table for table in tables_of(connection)}
-    scripts = [script for script in reversed(history.revisions) if script.revision not in settled]
 
     def changes(revision: str) -> bool:
         return revision in names and not all(map(OF_ALEMBIC.match, history.statements[revision]))
