@@ -176,6 +176,7 @@ KEEPS = [
     "ALTER TABLE payments SET SCHEMA shop",
     "DROP INDEX ix_payments_user_id",
     "UPDATE users SET email = lower(email)",
+    "UPDATE users SET nickname = 'old ' || nickname",
     "UPDATE users SET nickname = coalesce(nickname, '')",
     "UPDATE users SET nickname = '' WHERE nickname IS NULL;;ALTER TABLE users ALTER nickname SET NOT NULL",
     "ALTER TABLE users ADD CONSTRAINT ck CHECK (age > 0)",
@@ -204,6 +205,12 @@ LOCKS = {
     "UPDATE users SET email = lower(email)": ["update-whole-table: UPDATE users SET email = lower(email)"],
     "ALTER TABLE users ADD COLUMN score int;;UPDATE users SET score = 0 WHERE score IS NULL": [
         "update-whole-table: UPDATE users SET score = 0 WHERE score IS NULL"
+    ],
+    "UPDATE users SET nickname = nickname || (SELECT 'WHERE (a' WHERE 1 = 1)": [
+        "update-whole-table: UPDATE users SET nickname = nickname || (SELECT 'WHERE (a' WHERE 1 = 1)"
+    ],
+    "WITH one AS (SELECT 1 AS n WHERE true) UPDATE users SET age = age + (SELECT n FROM one)": [
+        "update-whole-table: WITH one AS (SELECT 1 AS n WHERE true) UPDATE users SET age = age + (SELECT n FROM one)"
     ],
     "LOCK TABLE users": ["lock-table: LOCK TABLE users"],
     "LOCK users IN SHARE MODE": ["lock-table: LOCK users IN SHARE MODE"],
@@ -250,6 +257,8 @@ LOCK_SAFE = [
     "LOCK TABLE users IN ROW EXCLUSIVE MODE",
     BATCHES.format("email = lower(email)"),
     "UPDATE users SET nickname = '' WHERE id = 1",
+    "UPDATE users SET age = 1 WHERE id IN (SELECT id FROM users LIMIT 1000)",
+    "WITH batch AS (SELECT id FROM users LIMIT 1000) UPDATE users SET age = 1 FROM batch WHERE users.id = batch.id",
     'op.execute("ALTER TABLE users ADD CONSTRAINT ck CHECK (age > 0) NOT VALID")\n'
     "with op.get_context().autocommit_block():\n"
     '    op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck")',

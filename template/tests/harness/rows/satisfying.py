@@ -59,7 +59,7 @@ def _of_domains(table: Table) -> Iterator[Check]:
     for column in table.columns.values():
         type_: Type | None = column.type
         while type_ is not None and type_.kind == "d":
-            quoted = sql.Identifier(column.name).as_string()
+            quoted = '"' + column.name.replace('"', '""') + '"'
             for expression in type_.checks:
                 yield Check((column.number,), quoted.join(re.split(r"\bVALUE\b", expression)))
             type_ = type_.base

@@ -111,10 +111,11 @@ def _base_value(name: str, modifier: int, n: int, label: str) -> str | None:
 
 
 def text_value(label: str, n: int, length: int) -> str:
-    """A text of two words, which differs at its end."""
+    """A text of two words, which differs at its end and leaves room: a migration may add to it."""
     label = label.rpartition(".")[2]
     shape = next((shape for pattern, shape in SHAPES.items() if pattern.search(label)), "{}")
-    room = min(length, LONG) - len(shape) + 2
+    length = length if length < 5 else min(length * 2 // 3, LONG)
+    room = length - len(shape) + 2
     if room < 16:
         digits = DIGITS[n // 36 % 36] + DIGITS[n % 36]
         return ("a" * length + digits)[-length:]

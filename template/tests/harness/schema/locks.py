@@ -13,7 +13,7 @@ VALIDATE = re.compile(r"\bVALIDATE\s+CONSTRAINT\b", re.I)
 # By rule: a statement with the name of its table, what happens, and what is safe.
 STATEMENTS = {
     "update-whole-table": (
-        re.compile(rf"UPDATE\s+{NAME}(?!.*\bWHERE\b)", re.I | re.S),
+        re.compile(rf"(?:WITH\b.*?\s)?UPDATE\s+{NAME}(?!.*\bWHERE\b)", re.I | re.S),
         "All rows stay locked until the revision ends.",
         "update in batches, each in a transaction of its own: with op.get_context().autocommit_block(): a loop with "
         "UPDATE … WHERE id BETWEEN … AND …",
@@ -77,13 +77,21 @@ def _own(statements: list[str], created: Collection[str]) -> Iterator[Unsafe]:
         text = COMMENTS.sub(" ", statement).strip()
         added |= {name.strip('"') for name in ADDED.findall(text)} if text.upper().startswith("ALTER") else set()
         for rule, (pattern, message, instead) in STATEMENTS.items():
-            match = pattern.match(text)
+            match = pattern.match(_without_brackets(text) if rule == "update-whole-table" else text)
             if match is None and rule == "update-whole-table":
                 # A new column is NULL in all rows.
                 match = found if (found := FILLED.match(text)) and found[2].strip('"') in added else None
             if match and not _is_new(match, created):
                 yield Unsafe(" ".join(statement.split()), rule, message, instead)
                 break
+
+
+def _without_brackets(text: str) -> str:
+    """Without texts and subqueries, which may have a WHERE of their own."""
+    shorter, text = re.sub(r"'(?:[^']|'')*'", "''", text), ""
+    while shorter != text:
+        text, shorter = shorter, re.sub(r"\([^()]*\)", " ", shorter)
+    return text
 
 
 def _is_new(match: re.Match[str] | None, created: Collection[str]) -> bool:
