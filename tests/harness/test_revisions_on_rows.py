@@ -310,6 +310,7 @@ def test_a_downgrade_that_loses_rows(revisions: Revisions) -> None:
         # What only schemas show is a finding of the check of downgrades.
         ("CREATE TABLE teams (id int)", "pass", ""),
         ("CREATE TABLE teams (id int)", "DROP TABLE team", ""),
+        ("CREATE TABLE teams (id int)", "raise LookupError('teams')", ""),
         ("ALTER TABLE users DROP COLUMN age", 'raise NotImplementedError("no")', 'destructive = "nothing reads it"'),
         ("ALTER TABLE users DROP age", "ALTER TABLE users ADD age int", 'destructive = "nothing reads it"'),
         ("CREATE TABLE t (id int)", "DELETE FROM users", 'irreversible = "it has been deployed"'),
@@ -377,6 +378,15 @@ def test_a_failure_does_not_hide_the_next_revision(revisions: Revisions) -> None
         "0003: column public.users.age",
         "0002: adding-not-nullable-field: ALTER TABLE users ALTER nickname SET NOT NULL",
     ]
+
+
+def test_a_table_with_many_rows_of_migrations(revisions: Revisions) -> None:
+    """Their number is compared, and not their values."""
+    revisions.add("0002", "INSERT INTO shop.orders (number) SELECT n FROM generate_series(1, 10000) AS n")
+    revisions.add("0003", "UPDATE shop.orders SET number = 1 WHERE number > 0", says="irreversible = 'no'")
+    revisions.add("0004", "DO $$ BEGIN DELETE FROM shop.orders WHERE number = 1; END $$", says="irreversible = 'no'")
+
+    assert revisions.check("0003", "0004").keys == ["0004: rows of shop.orders"]
 
 
 def test_only_new_revisions_are_tried(revisions: Revisions) -> None:

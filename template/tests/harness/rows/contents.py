@@ -9,6 +9,8 @@ from .tables import Column, Table, tables_of
 
 # Tables that are read in one round trip.
 AT_ONCE = 50
+# The values of more rows, which migrations have put there, are not read.
+MOST = 10_000
 
 
 @dataclass
@@ -16,12 +18,17 @@ class Content:
     """The rows of a table.
 
     Attributes:
-        values: the values of each column, by its number, as texts.
+        values: the values of each column, by its number, as texts; none if there are too many rows.
     """
 
     table: Table
     count: int = 0
     values: dict[int, list[str | None]] = field(default_factory=dict)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the values were read."""
+        return self.count <= MOST
 
     def distinct(self, column: Column) -> set[str]:
         """The different values of a column."""
@@ -35,7 +42,7 @@ def contents(connection: Connection[Any]) -> dict[int, Content]:
         part = tables[first : first + AT_ONCE]
         cursor = connection.execute(sql.SQL("; ").join(map(_query, part)))
         for table in part:
-            [(count, *values)] = cursor.fetchall()
+            [(count, _, *values)] = cursor.fetchall()
             by_number = {number: texts or [] for number, texts in zip(table.columns, values, strict=True)}
             found[table.oid] = Content(table, count, by_number)
             cursor.nextset()
@@ -49,5 +56,8 @@ def counts(connection: Connection[Any]) -> dict[str, int]:
 
 def _query(table: Table) -> sql.Composed:
     lists = [sql.SQL("array_agg({}::text)").format(sql.Identifier(column.name)) for column in table.columns.values()]
-    columns = sql.SQL(", ").join([sql.SQL("count(*)"), *lists])
-    return sql.SQL("SELECT {} FROM ONLY {}").format(columns, sql.SQL(table.name))
+    count = sql.SQL("(SELECT count(*) FROM ONLY {})").format(sql.SQL(table.name))
+    query = "SELECT {} FROM ONLY {} WHERE {} <= {}"
+    # An aggregate, also for a table without columns: one row.
+    columns = sql.SQL(", ").join([count, sql.SQL("count(*)"), *lists])
+    return sql.SQL(query).format(columns, sql.SQL(table.name), count, MOST)

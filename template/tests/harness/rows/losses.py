@@ -129,7 +129,7 @@ def _of_table(content: Content, now: Content | None, new: set[str]) -> Iterator[
             continue
         if same.name != column.name:
             yield Loss("column", table.root, column.name, f"column {name}"), True
-        if is_complete and not column.is_generated:
+        if is_complete and content.is_read and now.is_read and not column.is_generated:
             yield from _of_column(content, column, now, same)
 
 
