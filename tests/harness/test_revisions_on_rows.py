@@ -301,6 +301,20 @@ def test_a_downgrade_that_loses_rows(revisions: Revisions) -> None:
     assert found.keys == ["0002 downgrade: NULL in public.payments.note", "0002: moved: column public.payments.note"]
 
 
+def test_a_downgrade_that_fails_on_rows(revisions: Revisions) -> None:
+    revisions.add(
+        "0002",
+        "ALTER TABLE users DROP email",
+        "ALTER TABLE users ADD email text NOT NULL",
+        'destructive = "no use"',
+    )
+
+    found = revisions.check()
+
+    assert found.data.startswith("The downgrade of 0002 fails if the tables have rows: versions/0002.py:")
+    assert 'If a downgrade is impossible, add the reason to the revision: irreversible = "the reason"' in found.data
+
+
 @pytest.mark.parametrize(
     ("upgrade", "downgrade", "says"),
     [

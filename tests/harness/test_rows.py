@@ -155,6 +155,15 @@ def test_a_type_that_is_not_known(connection: psycopg.Connection[Any]) -> None:
     assert [content.count for content in contents(connection).values()] == [0, 4, 4, 4]
 
 
+def test_one_of_two_columns(connection: psycopg.Connection[Any]) -> None:
+    """Each of them has a value in some row."""
+    connection.execute(b"CREATE TABLE t (a int, b text, CHECK (num_nonnulls(a, b) = 1))")
+
+    Filling(connection).fill()
+
+    assert connection.execute(b"SELECT count(a) > 0, count(b) > 0 FROM t").fetchone() == (True, True)
+
+
 def test_rows_of_earlier_migrations_and_sequences(connection: psycopg.Connection[Any]) -> None:
     connection.execute(
         b"CREATE TABLE kinds (name text PRIMARY KEY CHECK (name IN ('a', 'b', 'c'))); INSERT INTO kinds VALUES ('a');"

@@ -1,6 +1,7 @@
 """The rows that a table is filled with: two with values, the first again, one with NULL, one for each label."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from psycopg import Connection
@@ -115,7 +116,7 @@ class _Chosen:
     """Takes one combination after the other, with values that were not taken yet where they must be unique."""
 
     def __init__(self, solutions: list[Row], unique: set[int]) -> None:
-        self._all, self._nulls = solutions, solutions[-1]
+        self._all, self._nulls = _alternating(solutions), solutions[-1]
         self._unique = sorted(unique & solutions[0].keys())
         self._taken: set[tuple[int, str | None]] = set()
 
@@ -128,6 +129,17 @@ class _Chosen:
                 self._taken |= values
                 return row
         return self._all[0 if place == AGAIN else place % len(self._all)]
+
+
+def _alternating(solutions: list[Row]) -> list[Row]:
+    """The solutions with fewest NULLs, those with NULL in one column and those with NULL in another by turns."""
+    fewest = min(sum(text is None for text in row.values()) for row in solutions)
+    by_columns: dict[frozenset[int], list[Row]] = {}
+    for row in solutions:
+        nulls = frozenset(number for number, text in row.items() if text is None)
+        if len(nulls) == fewest:
+            by_columns.setdefault(nulls, []).append(row)
+    return [row for rows in zip_longest(*by_columns.values()) for row in rows if row is not None]
 
 
 def later_checks(table: Table, later: Table) -> Iterator[Check]:

@@ -20,7 +20,7 @@ ADVICE = {
     "NULL afterwards.",
     "23505": "Several rows may have one value: merge or change them before the unique index is made.",
     "23P01": "Several rows may overlap: change them before the constraint is made.",
-    "23503": "Rows may refer to rows that do not exist: change them first.",
+    "23503": "Rows may refer to rows that do not exist, or that are deleted here: change them first.",
     "23514": "Rows may violate the constraint: change them first.",
     "22": "Not every value can be converted: add a new column, and fill it with what can be converted.",
     "42804": "Say how values are converted: postgresql_using=….",
@@ -48,6 +48,8 @@ def failed(migrations: Migrations, config: pytest.Config, revision: str, file: s
         )
     steps = {"upgrade": "upgrade", "downgrade": "downgrade", "upgrade again": "upgrade after a downgrade"}
     advice = next((text for code, text in ADVICE.items() if failure.sqlstate.startswith(code)), "")
+    if failure.step == "downgrade":
+        advice += '\nIf a downgrade is impossible, add the reason to the revision: irreversible = "the reason"'
     return (
         [Finding(f"{revision}: {failure.step} fails on rows", failure.message, f"{file}: {failure.message}")],
         f"The {steps[failure.step]} of {revision} fails if the tables have rows: " + "{found}",
