@@ -345,7 +345,9 @@ def test_an_upgrade_that_fails_again_after_a_downgrade(revisions: Revisions) -> 
         "UPDATE users SET email = email WHERE false",
     )
 
-    assert revisions.check().data.startswith("The upgrade after a downgrade of 0002 fails if the tables have rows: ")
+    found = revisions.check().data
+    assert found.startswith("The upgrade after a downgrade of 0002 fails if the tables have rows: ")
+    assert "downgrade() must delete the rows that upgrade() inserts." in found
 
 
 UNIQUE = "CREATE UNIQUE INDEX uq ON users (nickname)"

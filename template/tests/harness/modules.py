@@ -26,7 +26,7 @@ MODULES = [
     "database.lock_waits",
     "schema.history",
     "schema.new_revisions",
-    "rows.trials",
+    "rows.fixtures",
     "guards.base",
     "guards.slow_test",
     "runner.event_loop",

@@ -48,6 +48,8 @@ def failed(migrations: Migrations, config: pytest.Config, revision: str, file: s
         )
     steps = {"upgrade": "upgrade", "downgrade": "downgrade", "upgrade again": "upgrade after a downgrade"}
     advice = next((text for code, text in ADVICE.items() if failure.sqlstate.startswith(code)), "")
+    if failure.step == "upgrade again" and failure.sqlstate == "23505":
+        advice = "downgrade() must delete the rows that upgrade() inserts."
     if failure.step == "downgrade":
         advice += '\nIf a downgrade is impossible, add the reason to the revision: irreversible = "the reason"'
     return (

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-import pytest
 from alembic.script import Script
 from psycopg import Connection
 
@@ -183,14 +182,3 @@ def trials_of(
         return trials.run(scripts, changes)
     finally:
         databases.drop(trials.database)
-
-
-@pytest.fixture(scope="session")
-def _trials(
-    _migrations: Migrations,
-    _databases: WorkerDatabases,
-    _new_revisions: list[Script],
-    migration_history: MigrationHistory,
-) -> dict[str, Trial]:
-    """The trial of each new revision, by revision."""
-    return trials_of(_migrations, _databases, _new_revisions, migration_history)
