@@ -7,7 +7,7 @@ import pytest
 from ..core.project import has_migrations, shown
 from ..core.source_lines import HARNESS
 from ..database.project_migrations import migrations_of
-from ..schema.history import reason
+from ..schema.revisions import reason
 from ..schema.new_revisions import GitError, added_since, branching_point, default_branch
 from .in_pytest import answer, given, refuse
 
