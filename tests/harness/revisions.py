@@ -115,7 +115,7 @@ class Revisions:
         keys: list[str] = []
         with self.databases() as databases:
             history = history_of(migrations, self._server, databases, scripts)
-            trials = trials_of(migrations, databases, scripts, history)
+            trials = trials_of(migrations, databases, scripts, history, downgrades=True)
             for check in (test_new_migrations_keep_data, test_new_migrations_are_lock_safe):
                 findings = Findings(check.__name__, Baseline(self.folder / "no-baseline.toml"))
                 arguments: dict[str, Any] = {
