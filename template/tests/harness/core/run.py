@@ -13,16 +13,16 @@ import pytest
 RUN_ID = pytest.StashKey[str]()
 SESSION = pytest.StashKey[pytest.Session]()
 
-# Kinds of summary lines: the server (not with `-q`), why the run was stopped, what it left behind, and deprecated names
-# and unused entries of settings.
-Kind = Literal["server", "stopped", "left", "outdated"]
+# Kinds of summary lines: the server (not with `-q`), why the run was stopped, what it left behind, deprecated names and
+# unused entries of settings, and what a check could not look at.
+Kind = Literal["server", "stopped", "left", "outdated", "notes"]
 LINES = pytest.StashKey[dict[Kind, list[str]]]()
 
 ABORTED = "Test run aborted"
 
 
 def configure(config: pytest.Config) -> None:
-    lines: dict[Kind, list[str]] = {"server": [], "stopped": [], "left": [], "outdated": []}
+    lines: dict[Kind, list[str]] = {"server": [], "stopped": [], "left": [], "outdated": [], "notes": []}
     config.stash[LINES] = lines
     if hasattr(config, "workeroutput"):
         # Sent to the controller of pytest-xdist when this worker ends.
@@ -84,7 +84,8 @@ def show_server(terminalreporter: pytest.TerminalReporter, config: pytest.Config
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Write the other lines. Must be called after pytest's list of failed tests, which may be long."""
-    for line in [*config.stash[LINES]["left"], *config.stash[LINES]["outdated"]]:
+    lines = config.stash[LINES]
+    for line in [*lines["left"], *lines["outdated"], *lines["notes"]]:
         terminalreporter.write_line(line)
     for message in config.stash[LINES]["stopped"]:
         terminalreporter.write_sep("=", ABORTED, red=True, bold=True)
