@@ -338,6 +338,31 @@ class Order(Base):
         ["src/shop/orders.py", "Import them in migrations/env.py"],
     ),
     Mistake(
+        "a second declarative base that env.py does not know",
+        "Alembic does not see its tables, and no migration creates them.",
+        [
+            File(
+                "src/shop/heroes.py",
+                """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class OtherBase(DeclarativeBase):
+    pass
+
+
+class Hero(OtherBase):
+    __tablename__ = "heroes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+""",
+            ),
+            Edit(ENV, "from shop import models", "from shop import heroes, models"),
+        ],
+        Check("test_models.py::test_env_imports_every_model"),
+        ["target_metadata of migrations/env.py lacks these tables", "src/shop/heroes.py: heroes"],
+    ),
+    Mistake(
         "create_all in env.py",
         "The drift check compares the models with themselves and can no longer fail.",
         [

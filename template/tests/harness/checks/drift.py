@@ -13,9 +13,10 @@ from ..database.migrations import Migrations
 from ..postgres.server import Server
 from ..schema.catalog import Difference, rows_of
 from ..schema.created_models import create_models
-from ..schema.drift import Comparison
+from ..schema.drift import Comparison, matching
 from ..schema.operations import Operation, alembic_operations, judged_by_catalog
 from ..schema.remedies import Remedy, remedies
+from .unknown_tables import unknown_tables
 
 
 @dataclass
@@ -47,12 +48,16 @@ def find_drift(
     metadata: MetaData,
 ) -> Drift:
     """Compare the database `migrated_name` with the models, which are created in `empty_name`."""
-    known = [metadata, *(each for each in migrations.target_metadata(migrated_name) if each is not metadata)]
+    ignored = settings_of(config).ignore_drift
+    target = migrations.target_metadata(migrated_name)
+    known = [metadata, *(each for each in target if each is not metadata)]
+    unknown = unknown_tables(config, target)
     with server.connect(empty_name) as empty, server.connect(migrated_name) as migrated:
         models = create_models(lambda each: migrations.create_all(empty_name, each), known, empty, migrated)
-        comparison = Comparison(models, settings_of(config).ignore_drift)
+        comparison = Comparison(models, ignored)
         found = comparison.differences(rows_of(migrated))
-        drift = Drift(left=found, matched=set(comparison.matched), left_out=models.left_out)
+        comparison.matched |= {entry for table in unknown for entry in matching(table.name, ignored)}
+        drift = Drift(left=found, matched=comparison.matched, left_out=models.left_out)
         if not found:
             return drift
 

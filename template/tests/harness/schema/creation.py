@@ -158,8 +158,8 @@ def _trigger(table: str, last: str, definition: str) -> Iterator[str]:
 
 
 def grant(qualified: str, before: str | None, after: str, catalog: Catalog) -> Iterator[str]:
-    """The statements that change the privileges of a role. `before` is None for those that it has by default."""
-    target, _, role = qualified.removeprefix("on ").rpartition(" to ")
+    """The statements that change the privileges of a grantee. `before` is None for those that it has by default."""
+    target, _, grantee = qualified.removeprefix("on ").rpartition(" to ")
     kind, _, name = target.partition(" ")
     of_columns = ""
     if kind == "column":
@@ -170,13 +170,13 @@ def grant(qualified: str, before: str | None, after: str, catalog: Catalog) -> I
     had, has = ({*text.split(", ")} - {"nothing", ""} for text in (before or "", after))
     # Not REVOKE ALL: on a table, that revokes the privileges on its columns too.
     if revoked := sorted(privilege.removesuffix(OPTION) + of_columns for privilege in had - has):
-        yield f"REVOKE {', '.join(revoked)} {on} FROM {role}"
+        yield f"REVOKE {', '.join(revoked)} {on} FROM {grantee}"
     if before is None and not has:
-        yield f"REVOKE ALL {on} FROM {role}"
+        yield f"REVOKE ALL {on} FROM {grantee}"
     for option in (OPTION, ""):
         new = [privilege for privilege in has - had if privilege.endswith(OPTION) == bool(option)]
         if granted := sorted(privilege.removesuffix(OPTION) + of_columns for privilege in new):
-            yield f"GRANT {', '.join(granted)} {on} TO {role}{option}"
+            yield f"GRANT {', '.join(granted)} {on} TO {grantee}{option}"
 
 
 def keyword(catalog: Catalog, relation: str) -> str:

@@ -48,7 +48,7 @@ class Comparison:
         return without_cut_names(with_other_meaning(kept, self._rows, migrated))
 
     def _is_ignored(self, found: Difference) -> bool:
-        matches = {entry for entry in self._ignored if found.name == entry or fnmatchcase(found.name, entry)}
+        matches = matching(found.name, self._ignored)
         self.matched |= matches
         return bool(matches)
 
@@ -60,6 +60,11 @@ class Comparison:
         while partition and (above := f"relation {partition[1]}") not in self.expected:
             partition = PARTITION.match(actual.get(above, ""))
         return partition is not None
+
+
+def matching(name: str, patterns: Collection[str]) -> set[str]:
+    """The patterns that match the name of an object: `function one(integer[])` matches itself."""
+    return {pattern for pattern in patterns if name == pattern or fnmatchcase(name, pattern)}
 
 
 def without_cut_names(found: list[Difference]) -> list[Difference]:

@@ -1,7 +1,7 @@
 """Tells whether two definitions mean the same, by PostgreSQL's planner, which folds constants and casts.
 
-`role IN ('user', 'admin')` is kept as it was created: as `ANY (ARRAY['user'::varchar, …]::text[])`, or with a cast of
-each. EXPLAIN VERBOSE prints both as `ANY ('{user,admin}'::text[])`, and `0.00` and `0` as one number, if that is the
+`plan IN ('free', 'paid')` is kept as it was created: as `ANY (ARRAY['free'::varchar, …]::text[])`, or with a cast of
+each. EXPLAIN VERBOSE prints both as `ANY ('{free,paid}'::text[])`, and `0.00` and `0` as one number, if that is the
 default of a numeric(10, 2). Nothing is executed.
 """
 

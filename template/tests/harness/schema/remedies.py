@@ -65,7 +65,7 @@ class Trial:
         self._comparison = comparison
         self._rows: Rows = sender(connection)
         self.remedies: list[Remedy] = []
-        # An operation must not fail for a row. A role that may not do this keeps the rows.
+        # An operation must not fail for a row. A user that may not do this keeps the rows.
         with suppress(DBAPIError), connection.begin():
             self._rows(EMPTY)
         with connection.begin():
