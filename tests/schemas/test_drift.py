@@ -241,7 +241,7 @@ def test_a_drift_is_mended_by_what_is_printed(
     assert expected in found.keys
     assert found.left == []
     assert found.drops == []
-    databases.paste(migrated, found.operations)
+    databases.paste(migrated, found.operations, metadata)
     assert drift(databases, metadata, migrated, models=sample.models).keys == set()
 
 
@@ -317,7 +317,7 @@ def test_what_was_removed_from_the_models_can_be_dropped(
 
     assert found.keys == {f"only in migrations: {name}"}
     assert found.operations == []
-    databases.paste(migrated, found.drops)
+    databases.paste(migrated, found.drops, shop())
     assert drift(databases, shop(), migrated, models=sample.models).keys == set()
 
 

@@ -73,7 +73,7 @@ def find_drift(
             drift.note = f"\nAlembic's autogenerate fails, so its operations are not shown: {error}"
 
         def try_them(connection: sa.Connection) -> None:
-            drift.remedies, drift.left = remedies(connection, comparison, operations)
+            drift.remedies, drift.left = remedies(connection, comparison, operations, [*target, metadata][0])
 
         copy = databases.clone(databases.source)
         try:

@@ -102,7 +102,7 @@ def attribute(name: str, catalog: Catalog) -> Iterator[str]:
         case "default privileges":
             scope, _, (grantee) = qualified.partition(" to ")
             scope, _, objects = scope.rpartition("on ")
-            where = scope.replace("of ", "FOR ROLE ", 1).replace(" in ", " IN SCHEMA ", 1).strip()
+            where = scope.replace("of ", "FOR USER ", 1).replace(" in ", " IN SCHEMA ", 1).strip()
             yield f"ALTER DEFAULT PRIVILEGES {where} GRANT {definition} ON {objects.upper()} TO {grantee}"
 
 

@@ -35,8 +35,8 @@ QUERIES = [
         CASE WHEN polpermissive THEN 'AS PERMISSIVE' ELSE 'AS RESTRICTIVE' END,
         CASE polcmd WHEN '*' THEN 'FOR ALL' WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT'
             WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END,
-        'TO ' || (SELECT string_agg(CASE member WHEN 0 THEN 'PUBLIC' ELSE member::regrole::text END, ', ' ORDER BY member)
-            FROM unnest(polroles) member),
+        'TO ' || (SELECT string_agg(CASE who WHEN 0 THEN 'PUBLIC' ELSE who::regrole::text END, ', ' ORDER BY who)
+            FROM unnest(polroles) who),
         'USING (' || pg_get_expr(polqual, polrelid) || ')',
         'WITH CHECK (' || pg_get_expr(polwithcheck, polrelid) || ')')
     FROM pg_policy o JOIN pg_class c ON c.oid = polrelid JOIN pg_namespace n ON n.oid = relnamespace

@@ -58,11 +58,13 @@ class Trial:
     Args:
         connection: to a copy of the migrated database, which is changed.
         comparison: with the models.
+        metadata: of the models; its naming convention applies in a migration.
     """
 
-    def __init__(self, connection: sa.Connection, comparison: Comparison) -> None:
+    def __init__(self, connection: sa.Connection, comparison: Comparison, metadata: sa.MetaData) -> None:
         self._connection = connection
         self._comparison = comparison
+        self._options = {"target_metadata": metadata}
         self._rows: Rows = sender(connection)
         self.remedies: list[Remedy] = []
         # An operation must not fail for a row. A user that may not do this keeps the rows.
@@ -136,11 +138,14 @@ class Trial:
         is_of_new_object = found.name.startswith("grant ") and parent(found.name, "") in gone
         return found.name not in self._wholes and not is_of_new_object
 
+    def _op(self) -> Operations:
+        return Operations(MigrationContext.configure(self._connection, opts=self._options))
+
     def _execute(self, operation: Operation) -> Operation:
         """Run the text of an operation; returns the operation with the imports that it was found to need."""
         text = operation.text.replace(AUTOCOMMIT, "")
         while True:
-            names: dict[str, Any] = {"op": Operations(MigrationContext.configure(self._connection)), "sa": sa}
+            names: dict[str, Any] = {"op": self._op(), "sa": sa}
             try:
                 exec("\n".join([*sorted(operation.imports), text]), names)
             except NameError as error:
@@ -173,9 +178,9 @@ def _import_of(name: str | None) -> str | None:
 
 
 def remedies(
-    connection: sa.Connection, comparison: Comparison, operations: Iterable[Operation]
+    connection: sa.Connection, comparison: Comparison, operations: Iterable[Operation], metadata: sa.MetaData
 ) -> tuple[list[Remedy], list[Difference]]:
     """The operations that help, in an order that works, and the differences that none mends."""
-    trial = Trial(connection, comparison)
+    trial = Trial(connection, comparison, metadata)
     trial.run(operations)
     return trial.remedies, without_parts(trial.left)
