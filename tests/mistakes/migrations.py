@@ -100,7 +100,8 @@ MISTAKES: list[Mistake] = [
         [revision("0003", ADD_NICKNAME, DROP_NICKNAME)],
         SURPLUS,
         "+ column public.users.nickname: character varying",
-        "Or, if they have been removed from the models, drop them in a migration:\nop.drop_column('users', 'nickname')",
+        'create a migration that drops them: uv run alembic revision -m "..."',
+        "op.drop_column('users', 'nickname')",
     ),
     drift(
         "nullability changed only in the model",

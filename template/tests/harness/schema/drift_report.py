@@ -1,6 +1,6 @@
 """What the drift check prints: the operations that are missing, what none mends, and what only the migrations have."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.findings import Finding, Findings
 from .catalog import Difference
@@ -45,19 +45,21 @@ def add_findings(
         f"\nCreate a migration: {revision}, with these operations in upgrade() and their inverse in downgrade(). If "
         "the database of DATABASE_URL is at head, --autogenerate writes those of Alembic; review them." + note,
     )
+    differing = [found for found in left if found.expected is not None]
     findings.add(
-        [_finding(found, str(found)) for found in left if found.expected is not None],
+        [_finding(found, str(found)) for found in differing],
         DIFFERS,
         "Write a migration, with op.execute() if Alembic has no operation for it, or change the models. If it is "
-        f"right that they differ, {LIST}\n{_ignoring(found for found in left if found.expected is not None)}{note}",
+        f"right that they differ, {LIST}\n{_ignoring(differing, findings)}{note}",
     )
     drops = [remedy for remedy in remedies if remedy.drops]
     surplus = [found for found in left if found.expected is None] + [each for drop in drops for each in drop.mends]
+    surplus.sort(key=lambda found: found.name)
     new = [remedy for remedy in drops if not all(findings.lets_be(key(found)) for found in remedy.mends)]
     findings.add(
         [_finding(found, _one(found)) for found in surplus],
         ONLY_IN_MIGRATIONS,
-        "\n".join([f"Add them to the models, or {LIST}", _ignoring(surplus, findings.lets_be), *_of_drops(new)]),
+        "\n".join([f"Add them to the models, or {LIST}", _ignoring(surplus, findings), *_of_drops(new, revision)]),
     )
 
 
@@ -96,14 +98,14 @@ def _imports(remedies: Iterable[Remedy]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _ignoring(differences: Iterable[Difference], lets_be: Callable[[str], bool] = lambda _: False) -> str:
-    names = [found.name for found in differences if not lets_be(key(found))]
+def _ignoring(differences: Iterable[Difference], findings: Findings) -> str:
+    names = [found.name for found in differences if not findings.lets_be(key(found))]
     quoted = [f"'{name}'" if '"' in name else f'"{name}"' for name in names[:MANY]]
     return f"ignore_drift = [{', '.join(quoted)}{', …' if len(names) > MANY else ''}]"
 
 
-def _of_drops(drops: Sequence[Remedy]) -> list[str]:
+def _of_drops(drops: Sequence[Remedy], revision: str) -> list[str]:
     if not drops:
         return []
     lines = [*_imports(drops), *(remedy.operation.text for remedy in drops)]
-    return ["Or, if they have been removed from the models, drop them in a migration:", *lines]
+    return [f"Or, if they were removed from the models, create a migration that drops them: {revision}", *lines]

@@ -112,7 +112,8 @@ def _rendered(operation: MigrateOperation, context: MigrationContext) -> Operati
     schema = getattr(operation, "schema", None) or getattr(operation, "source_schema", None) or "public"
     if not text.strip():
         return None
-    return Operation(text, frozenset(autogenerate.imports), (schema, table) if isinstance(table, str) else ())
+    lines = {line for each in autogenerate.imports for line in each.splitlines()}
+    return Operation(text, frozenset(lines), (schema, table) if isinstance(table, str) else ())
 
 
 def is_of(operation: Operation, found: Iterable[Difference]) -> bool:

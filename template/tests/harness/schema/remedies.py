@@ -78,7 +78,8 @@ class Trial:
     def run(self, operations: Iterable[Operation]) -> None:
         """Try Alembic's operations, and SQL for what they do not mend."""
         pending = list(operations)
-        self._try_pairs()
+        self._try_renames()
+        self._try_enums()
         before = -1
         while self.left and before != len(self.remedies):
             before = len(self.remedies)
@@ -89,9 +90,16 @@ class Trial:
         # They run alone, and what they add may be used by the others.
         self.remedies.sort(key=lambda remedy: not commits_first(remedy.operation))
 
-    def _try_pairs(self) -> None:
+    def _try_renames(self) -> None:
         for _, statements in renames(self.left).values():
             self._try(sql_operation(statements), drops=None)
+
+    def _try_enums(self) -> None:
+        """Before operations of a library: they may run in the transaction that uses the new value."""
+        enums = [found for found in self.left if found.expected and (found.actual or "").startswith("enum ")]
+        for found in enums:
+            for statements in alteration(found, self._comparison.expected, self.actual):
+                self._try(sql_operation(statements), drops=False)
 
     def _try_sql(self, *, drops: bool) -> None:
         for difference in list(self.left):
