@@ -39,7 +39,10 @@ def unknown_tables(config: pytest.Config, known: Collection[MetaData]) -> list[U
 def _own_modules(config: pytest.Config) -> Iterator[tuple[ModuleType, Path]]:
     for _, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and (path := Path(file)).suffix == ".py" and is_own_code(path, config):
+        if not file or (path := Path(file)).suffix != ".py" or not is_own_code(path, config):
+            continue
+        # Tests may have tables of their own.
+        if "tests" not in path.relative_to(config.rootpath).parts and not path.name.startswith(("test_", "conftest")):
             yield module, path
 
 

@@ -133,9 +133,9 @@ def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[
 def all_differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[Difference]:
     """The same, with the parts and attributes."""
     return [
-        Difference(name, expected.get(name), actual.get(name))
+        Difference(name, one, other)
         for name in sorted(expected.keys() | actual.keys())
-        if _normal(expected.get(name)) != _normal(actual.get(name))
+        if (one := expected.get(name)) != (other := actual.get(name)) and _normal(one) != _normal(other)
     ]
 
 
