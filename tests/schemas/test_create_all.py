@@ -103,6 +103,31 @@ def test_several_metadata_may_share_a_schema(databases: Databases) -> None:
     assert drift(databases, metadata, migrated).keys == set()
 
 
+def test_many_operations_are_tried_together(databases: Databases) -> None:
+    """But for those of a table that differs then: Alembic adds the CHECK of a Boolean once more."""
+    migrated = databases.create()
+    databases.execute(
+        migrated, f"{USERS}; ALTER TABLE users ADD old int, ADD checked boolean; CREATE INDEX gone ON users (old)"
+    )
+    metadata = models(
+        Column("checked", sa.Boolean(create_constraint=True, name="checked")), Column("age", sa.Integer, index=True)
+    )
+    for number in range(15):
+        Table(f"t{number}", metadata, Column("id", sa.Integer, primary_key=True), Column("a", sa.Text, index=True))
+
+    found = drift(databases, metadata, migrated)
+
+    assert {key for key in found.keys if "only in migrations" not in key} == {
+        "only in models: column public.users.age",
+        "only in models: index public.ix_users_age",
+        *(f"only in models: relation public.t{number}" for number in range(15)),
+    }
+    assert found.left == []
+    assert len(found.operations) == 32
+    databases.paste(migrated, [*found.operations, *found.drops], metadata)
+    assert drift(databases, metadata, migrated).keys == set()
+
+
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Registers entities as `alembic_utils` does: by the statement that creates them."""

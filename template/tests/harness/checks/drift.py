@@ -15,7 +15,8 @@ from ..schema.catalog import Difference, rows_of
 from ..schema.created_models import create_models
 from ..schema.drift import Comparison, matching
 from ..schema.operations import Operation, alembic_operations, judged_by_catalog
-from ..schema.remedies import Remedy, remedies
+from ..schema.remedies import remedies
+from ..schema.trial import Remedy
 from .unknown_tables import unknown_tables
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.findings import Finding, Findings
 from .catalog import Difference
-from .remedies import Remedy
+from .trial import Remedy
 
 # The words of the keys in the baseline.
 KEYS = ("only in models:", "only in migrations:", "differs:")
