@@ -103,6 +103,42 @@ BOOK_WITH_INDEX = """class Book(Base):
 """
 
 
+HERO = """from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class OtherBase(DeclarativeBase):
+    pass
+
+
+class Hero(OtherBase):
+    __tablename__ = "heroes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+
+
+def test_a_second_declarative_base(service: Changed) -> None:
+    """It is named until env.py knows it, and compared then."""
+    (service.folder / "app" / "heroes.py").write_text(HERO)
+    changed(
+        service, "alembic/env.py", "from app.models import Base", "from app import heroes\nfrom app.models import Base"
+    )
+    check = f"{CHECKS}/test_models.py::test_env_imports_every_model"
+    drift = f"{CHECKS}/test_migrations.py::test_models_match_migrations"
+
+    outcome = service.pytest(check)
+
+    assert "target_metadata of alembic/env.py lacks these tables" in outcome.output, outcome.output
+    assert "app/heroes.py: heroes" in outcome.output
+
+    both = "target_metadata=[Base.metadata, heroes.OtherBase.metadata]"
+    changed(service, "alembic/env.py", "target_metadata=Base.metadata", both)
+    outcome = service.pytest(check, drift)
+
+    assert list(outcome.failed) == [drift], outcome.output
+    assert "op.create_table('heroes'," in outcome.output
+
+
 def test_env_py_with_which_autogenerate_fails(service: Changed) -> None:
     """The catalog is compared all the same, and SQL is printed."""
     changed(service, "app/models.py", "    added_at", "    pages: Mapped[int]\n    added_at")

@@ -203,6 +203,13 @@ def test_what_is_written_in_other_words_is_no_drift(
     assert drift(databases, models(part()), name).keys == set()
 
 
+def test_privileges_that_a_table_has_by_default_may_be_spelled_out(databases: Databases) -> None:
+    name = migrated(databases, models())
+    databases.execute(name, "GRANT ALL ON notes TO CURRENT_USER; GRANT ALL ON SCHEMA billing TO CURRENT_USER")
+
+    assert drift(databases, models(), name).keys == set()
+
+
 # What looks alike, and differs.
 OTHER: list[tuple[str, Callable[[], Any]]] = [
     ("ADD x varchar DEFAULT '(a)'", lambda: Column("x", sa.String, server_default="a")),
