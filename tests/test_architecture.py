@@ -25,11 +25,20 @@ FOLDERS = [
     "reports",
     "stripe",
     "checks",
+    "commands",
 ]
 
 # A hook that only the part has which stands beside it. Every other hook is called by plugin.py.
 HOOKS = {
     "checks/conftest": {"pytest_collection_modifyitems", "pytest_configure"},
+    # A plugin that is loaded without the harness.
+    "commands/failed_requests": {
+        "pytest_configure",
+        "pytest_runtest_logreport",
+        "pytest_runtest_makereport",
+        "pytest_runtest_setup",
+        "pytest_terminal_summary",
+    },
     "core/findings": {"pytest_testnodedown"},
     "core/run": {"pytest_sessionstart", "pytest_testnodedown"},
     "database/server": {"pytest_configure_node", "pytest_report_header"},
@@ -40,6 +49,7 @@ HOOKS = {
     "runner/async_plugin": {"pytest_make_collect_report"},
     "runner/deadline": {"pytest_fixture_post_finalizer"},
     "runner/garbage": {"pytest_collection_finish"},
+    "runner/governed_tests": {"pytest_runtest_setup"},
 }
 HOOKS["reports/query_report"] |= {"pytest_terminal_summary", "pytest_unconfigure"}
 
@@ -141,7 +151,7 @@ def test_every_module_with_a_fixture_is_listed(harness: Harness) -> None:
     listed = {name.replace(".", "/") for name in re.findall(r'"([a-z_]+\.[a-z_]+)"', modules)}
 
     assert with_fixtures - {"stripe/fixture"} <= listed
-    assert {name for name in HOOKS if not name.startswith(("reports/", "checks/"))} <= listed
+    assert {name for name in HOOKS if not name.startswith(("reports/", "checks/", "commands/"))} <= listed
 
 
 PRIVATE = re.compile(r"_[a-z]\w*")

@@ -1,6 +1,8 @@
 """`python -m tests.harness.adopt` finds the parts of a service, and writes what the harness has to know of them."""
 
+import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,10 @@ def edit(service: Project, path: str, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new))
 
 
+def adopt_and_write(service: Project) -> str:
+    return service.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+
+
 def test_what_is_to_be_written_is_printed(before: Changed) -> None:
     files = {path: path.read_bytes() for path in before.folder.rglob("*.*") if path.is_file()}
 
@@ -68,19 +74,111 @@ def test_it_is_written_and_the_rest_is_kept(before: Changed) -> None:
     assert before.check(*command) == "Nothing is to be written.\n"
 
 
+def test_line_ends_and_tabs_are_kept(before: Changed) -> None:
+    project = (before.folder / PROJECT).read_text().replace("  ", "\t").replace("\n", "\r\n").encode()
+    (before.folder / PROJECT).write_bytes(project)
+    (before.folder / "conftest.py").write_bytes(b"\xef\xbb\xbfimport pytest\r\n")
+
+    adopt_and_write(before)
+
+    added = f"\n[tool.savepoint]\n{FOUND}".replace("\n", "\r\n").encode()
+    assert (before.folder / PROJECT).read_bytes() == project + added
+    assert (before.folder / "conftest.py").read_bytes() == (
+        b'\xef\xbb\xbfimport pytest\r\npytest_plugins = ["tests.harness"]\r\n'
+    )
+
+
+def test_what_is_complete_is_not_touched(before: Changed) -> None:
+    """Also in a folder with a hidden one above it, and with blank lines at the end."""
+    hidden = Changed(before.folder.parent / ".hidden" / "flat", before.env)
+    shutil.copytree(before.folder, hidden.folder)
+    adopt_and_write(hidden)
+    for path in (PROJECT, "conftest.py"):
+        (hidden.folder / path).write_text((hidden.folder / path).read_text() + "\n\n")
+    files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in hidden.folder.glob("*.*") if path.is_file()}
+
+    assert adopt_and_write(hidden) == "Nothing is to be written.\n"
+
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == files
+
+
+def test_tables_in_any_order(before: Changed) -> None:
+    text = (
+        '[tool.a]\nb = 1\n\n[project]\nname = "x"\nversion = "1"\ndependencies = ["asyncpg"]\n\n[tool.c]\nd = 1 # e\n'
+    )
+    (before.folder / PROJECT).write_text(text)
+
+    adopt_and_write(before)
+
+    written = (before.folder / PROJECT).read_text()
+    assert written.replace(f"[tool.savepoint]\n{FOUND}\n", "").split() == text.split()
+    assert tomllib.loads(written) == tomllib.loads(f"{text}\n[tool.savepoint]\n{FOUND}")
+
+
+def test_a_service_without_pyproject_toml(before: Changed) -> None:
+    (before.folder / PROJECT).unlink()
+    (before.folder / "requirements.txt").write_text("asyncpg\n")
+    (before.folder / "pytest.ini").write_text("[pytest]\ntestpaths = tests/unit\n")
+
+    said = adopt(before, "--write")
+
+    assert (before.folder / PROJECT).read_text() == f"[tool.savepoint]\n{FOUND}"
+    assert 'a plain run. Add "tests/harness/checks" to it.' in said
+    assert "Nothing is to be written." in adopt(before)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbf[project]\n", "pyproject.toml begins with a byte order mark, which is no TOML"),
+        (b"[project\n", "pyproject.toml: this is not TOML: "),
+        (b"# \xff\n", "pyproject.toml: this is not TOML: "),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_not_toml(before: Changed, content: bytes, said: str) -> None:
+    (before.folder / PROJECT).write_bytes(content)
+
+    assert adopt(before).startswith(said)
+
+
 def test_a_conftest_without_a_last_newline(before: Changed) -> None:
     (before.folder / "conftest.py").write_text("import pytest")
 
-    before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+    adopt_and_write(before)
 
     assert (before.folder / "conftest.py").read_text() == 'import pytest\npytest_plugins = ["tests.harness"]\n'
 
 
-def test_plugins_of_the_owners_are_kept(before: Changed) -> None:
-    text = 'pytest_plugins = ["app.fixtures"]\n'
+@pytest.mark.parametrize(
+    "text",
+    ["# tests.harness is loaded elsewhere\n", "from tests.harness import Create\n", 'NAME = "tests.harness"\n'],
+)
+def test_a_conftest_that_only_names_the_harness(before: Changed, text: str) -> None:
     (before.folder / "conftest.py").write_text(text)
 
-    said = before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+    assert "conftest.py, to be written" in adopt(before)
+
+
+@pytest.mark.parametrize("text", ['pytest_plugins = ("a", "tests.harness")\n', 'pytest_plugins = "tests.harness"\n'])
+def test_a_conftest_that_loads_the_harness(before: Changed, text: str) -> None:
+    (before.folder / "tests" / "conftest.py").write_text(text)
+
+    assert "conftest.py" not in adopt(before)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'pytest_plugins = ["app.fixtures"]\n',
+        'pytest_plugins: list[str] = ["app.fixtures"]\n',
+        'import os\n\nif os.environ:\n    pytest_plugins = ["app.fixtures"]\n',
+    ],
+)
+def test_plugins_of_the_owners_are_kept(before: Changed, text: str) -> None:
+    (before.folder / "conftest.py").write_text(text)
+
+    said = adopt_and_write(before)
 
     assert (before.folder / "conftest.py").read_text() == text
     assert 'conftest.py has `pytest_plugins` already. Add "tests.harness" to its list.\n' in said
@@ -116,7 +214,7 @@ def test_an_application_that_is_written_is_not_searched(before: Changed) -> None
 def test_a_table_below_stays_apart(before: Changed) -> None:
     (before.folder / PROJECT).write_text((before.folder / PROJECT).read_text() + "\n[build-system]\nrequires = []\n")
 
-    before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+    adopt_and_write(before)
 
     assert (
         (before.folder / PROJECT)
@@ -139,6 +237,47 @@ def test_fixtures_that_the_harness_replaces(before: Changed) -> None:
     assert "  conftest.py:5: database\n" in said
     assert "Delete these fixtures. The harness has the fixture anyio_backend" in said
     assert "  conftest.py:11: anyio_backend\n" in said
+
+
+HOOKS = """
+import pytest
+from app.models import Base
+
+
+def pytest_sessionstart(session):
+    create_database("postgresql://localhost/library_test")
+
+
+def pytest_configure(config):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _tables(engine):
+    Base.metadata.create_all(engine)
+
+
+@pytest.fixture(name="client")
+def client_fixture():
+    ...
+
+
+@pytest.fixture
+def _server():
+    ...
+"""
+
+
+def test_hooks_and_fixtures_of_any_name(before: Changed) -> None:
+    (before.folder / "conftest.py").write_text(HOOKS)
+
+    said = adopt(before)
+
+    created = "  conftest.py:15: _tables\n  conftest.py:6: pytest_sessionstart\n\n"
+    assert f"Move what else a fixture sets, such as environment variables.\n{created}" in said
+    assert "the harness does not need its own.\n  conftest.py:20: client\n\n" in said
+    assert "a fixture of this name, and would get yours.\n  conftest.py:25: _server\n\n" in said
+    assert "pytest_configure" not in said
 
 
 @pytest.mark.parametrize("base", ["class Base(DeclarativeBase):\n    pass\n", "Base = declarative_base()\n"])
@@ -177,12 +316,15 @@ def test_imports_of_a_folder_that_was_no_package(before: Changed) -> None:
 
     assert 'Write\n`from tests import …`, or add "tests" to pythonpath of pytest.\n  tests/test_books.py:1\n' in said
     edit(before, PROJECT, 'pythonpath = ["."]', 'pythonpath = [".", "tests"]')
-    before.check(UV, "run", "--no-sync", "--with", "tomlkit", "python", "-m", "tests.harness.adopt", "--write")
+    adopt_and_write(before)
     edit(before, PROJECT, "[tool.savepoint]", '[tool.savepoint]\nsql_before_migrations = ["CREATE SCHEMA audit"]')
     assert before.pytest("tests/test_books.py").code == 0
 
 
-@pytest.mark.parametrize("path", ["requirements/base.txt", "dev-requirements.txt", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "path",
+    ["requirements/base.txt", "dev-requirements.txt", "pyproject.toml", "setup.py", "Pipfile", "deps/all.txt"],
+)
 def test_a_driver_elsewhere(before: Changed, path: str) -> None:
     """Also as an extra; and a virtual environment in the project is not read."""
     edit(before, PROJECT, '  "asyncpg>=0.29",\n', "")
@@ -190,14 +332,52 @@ def test_a_driver_elsewhere(before: Changed, path: str) -> None:
         edit(before, PROJECT, "sqlalchemy[asyncio]", "sqlalchemy[postgresql-asyncpg]")
     else:
         (before.folder / path).parent.mkdir(exist_ok=True)
-        (before.folder / path).write_text("asyncpg==0.31.0\n")
-    (before.folder / "venv").mkdir()
-    (before.folder / "venv" / "conftest.py").write_bytes(b"\xff tests.harness")
+        written = {"setup.py": 'setup(install_requires=["asyncpg>=0.29"])\n', "Pipfile": '[packages]\nasyncpg = "*"\n'}
+        (before.folder / path).write_text(written.get(path, "asyncpg==0.31.0\n"))
+        # As PowerShell writes it.
+        (before.folder / "requirements.txt").write_text(f"-r {path}\nfastapi\n", encoding="utf-16")
+    for folder in ("venv", "own"):
+        (before.folder / folder).mkdir()
+        (before.folder / folder / "pyvenv.cfg").touch()
+        (before.folder / folder / "alembic.ini").touch()
+        (before.folder / folder / "conftest.py").write_bytes(b"\xff tests.harness")
+        (before.folder / folder / "main.py").write_text("from fastapi import FastAPI\n\napp = FastAPI()\n")
+    (before.folder / "alembic.ini").rename(before.folder / "app" / "alembic.ini")
 
     said = adopt(before)
 
     assert 'application = "app.main:app"' in said
+    assert 'alembic_ini = "app/alembic.ini"' in said
+    assert "Several applications" not in said
     assert "conftest.py, to be written" in said
+
+
+def test_code_below_a_folder_of_pythonpath(before: Changed) -> None:
+    (before.folder / "backend").mkdir()
+    for name in ("app", "alembic", "alembic.ini"):
+        (before.folder / name).rename(before.folder / "backend" / name)
+    edit(before, "backend/alembic/env.py", "target_metadata=Base.metadata", "literal_binds=True")
+    edit(before, PROJECT, 'pythonpath = ["."]', 'pythonpath = [".", "backend"]')
+
+    said = adopt(before)
+
+    assert 'application = "app.main:app"\nmodels_metadata = "app.models:Base.metadata"\n' in said
+    assert 'alembic_ini = "backend/alembic.ini"\n' in said
+
+
+@pytest.mark.parametrize(
+    ("base", "metadata"),
+    [
+        ("class Base(orm.DeclarativeBase)", "app.models:Base.metadata"),
+        ("class Base(MappedAsDataclass, DeclarativeBase)", "app.models:Base.metadata"),
+        ("class Book(SQLModel, table=True)", "sqlmodel:SQLModel.metadata"),
+    ],
+)
+def test_a_base_of_another_shape(before: Changed, base: str, metadata: str) -> None:
+    edit(before, ENV, "target_metadata=Base.metadata", "literal_binds=True")
+    edit(before, "app/models.py", "class Base(DeclarativeBase)", base)
+
+    assert f'models_metadata = "{metadata}"\n' in adopt(before)
 
 
 def test_trusted_hosts(before: Changed) -> None:
@@ -302,10 +482,11 @@ def test_what_does_not_fit_is_said(before: Changed, path: str, old: str, new: st
 
 
 def test_it_is_run_in_the_project_s_folder(before: Changed, tmp_path: Path) -> None:
-    (before.folder / PROJECT).unlink()
+    for name in (PROJECT, "alembic.ini"):
+        (before.folder / name).unlink()
 
-    assert adopt(before) == "Run this in the folder of pyproject.toml.\n"
-    assert adopt(before, "--wirte") == "usage: python -m tests.harness.adopt [--write]\n"
+    assert adopt(before).startswith("Run this in the folder of pyproject.toml; if there is none, in that of the req")
+    assert adopt(before, "--wirte") == "usage: python -m tests.harness.adopt [--write [--check]]\n"
 
 
 def test_it_is_typed_and_formatted(service: Changed, shared: Path) -> None:

@@ -121,6 +121,43 @@ def test_a_long_list_is_cut(planted: Changed) -> None:
 
 def test_a_run_that_finds_nothing_has_none(service: Changed) -> None:
     assert "what the checks found" not in service.pytest(CHECKS).output
+    assert report(service.pytest(CHECKS, "--savepoint-report").output) == (
+        "0 findings in 0 checks. 13 checks found nothing.\n"
+    )
+
+
+def test_each_malformed_field_is_reported_and_one_of_a_route_is_shown(planted: Changed) -> None:
+    Edit("app/main.py", "class NewBook(BaseModel):\n", 'class NewBook(BaseModel):\n    shelf: str = ""\n').make(
+        planted.folder
+    )
+    shelf = "    await db.scalars(select(Book).where(Book.title == body.shelf))\n"
+    Edit("app/main.py", "    book = Book(title=body.title)\n", f"{shelf}    book = Book(title=body.title)\n").make(
+        planted.folder
+    )
+
+    outcome = planted.pytest(f"{CHECKS}/test_requests.py")
+
+    assert "  (3) Malformed requests that get a 5xx response: " in report(outcome.output)
+    for field in ("POST /books with shelf", "POST /books with title", "GET /titles with after"):
+        assert f"      {field} = " in report(outcome.output)
+    [said] = outcome.failed.values()
+    assert said.count("POST /books with ") == 1
+
+
+def test_a_check_that_runs_again_is_reported_once(planted: Changed) -> None:
+    check = f"{CHECKS}/test_columns.py"
+
+    outcome = planted.pytest("--keep-duplicates", check, check)
+
+    assert "2 failed" in outcome.output
+    assert report(outcome.output).startswith("1 finding in 1 check. 0 checks found nothing.\n"), outcome.output
+
+
+def test_a_run_that_writes_the_baseline_does_not_advise_to(planted: Changed) -> None:
+    outcome = planted.pytest(f"{CHECKS}/test_columns.py", "--savepoint-report", "--savepoint-baseline=write")
+
+    assert report(outcome.output).startswith("1 finding in 1 check. ")
+    assert "To let these be" not in outcome.output
 
 
 @pytest.mark.parametrize("option", ["--savepoint-baseline=write", "--savepoint-baseline=check"])

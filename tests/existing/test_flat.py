@@ -77,11 +77,13 @@ def test_an_async_fixture_of_every_test(service: Changed) -> None:
     assert outcome.code == 0, outcome.output
 
 
-def test_the_harness_is_not_loaded(service: Changed) -> None:
+@pytest.mark.parametrize("folder", [CHECKS, "tests"])
+def test_the_harness_is_not_loaded(service: Changed, folder: str) -> None:
     (service.folder / "conftest.py").unlink()
 
-    outcome = service.pytest(CHECKS)
+    outcome = service.pytest(folder)
 
+    assert "INTERNALERROR" not in outcome.output
     assert outcome.output.strip().splitlines()[-1] == (
         "ERROR: The harness is not loaded. Write into conftest.py beside pyproject.toml: pytest_plugins = "
         '["tests.harness"]'

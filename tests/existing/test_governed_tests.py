@@ -106,16 +106,87 @@ def test_older_tests_keep_their_database(moving: Changed, old_url: str, order: t
     ]
 
 
-def test_an_older_test_that_uses_the_harness(moving: Changed, old_url: str) -> None:
-    (moving.folder / "tests" / "test_mixed.py").write_text(NEW)
+MARKED = "import pytest\n\n\n@pytest.mark.own_database\ndef test_of_the_harness(): ...\n"
+LATE = "def test_of_the_harness(request):\n    request.getfixturevalue({!r})\n"
+IS_NOT = "is not in governed_tests ([tool.savepoint] of pyproject.toml), and uses "
 
-    outcome = run(moving, old_url)
 
+@pytest.mark.parametrize(
+    ("code", "used"),
+    [
+        (NEW, "the fixture db_session and the fixture new_client"),
+        (MARKED, "the mark own_database"),
+        (LATE.format("db_session"), "the database"),
+        (LATE.format("client"), "the database"),
+        (LATE.format("running_app"), "the database"),
+    ],
+    ids=["fixtures", "mark", "db_session", "client", "running_app"],
+)
+def test_an_older_test_that_uses_the_harness(moving: Changed, old_url: str, code: str, used: str) -> None:
+    """It fails alone, and once: neither its teardown nor a governed test that uses the same fixtures fails."""
+    (moving.folder / "tests" / "test_mixed.py").write_text(code)
+
+    outcome = run(moving, old_url, "tests/test_mixed.py", "tests/test_new.py")
+
+    [(test, said)] = outcome.failed.items()
+    assert test == "tests/test_mixed.py::test_of_the_harness"
+    assert f"{IS_NOT}{used} of the harness. Add its path" in said
+    assert "KeyError" not in said
+    assert outcome.passed == ["tests/test_new.py::test_of_the_harness"]
+
+
+RAW = """
+import os
+
+import psycopg
+import pytest
+
+pytest_plugins = ["tests.harness"]
+
+
+@pytest.fixture(scope="session")
+def raw():
+    with psycopg.connect(os.environ["OLD_DATABASE_URL"].replace("+asyncpg", ""), autocommit=True) as connection:
+        yield connection
+"""
+CREATES = "def test_it(raw):\n    raw.execute('CREATE TABLE IF NOT EXISTS {} ()')\n"
+
+
+def test_a_driver_s_connection_that_an_older_test_has_opened(moving: Changed, old_url: str) -> None:
+    (moving.folder / "conftest.py").write_text(RAW)
+    (moving.folder / "tests" / "test_a_old.py").write_text(CREATES.format("books"))
+    (moving.folder / "tests" / "test_new.py").write_text(CREATES.format("of_the_governed"))
+
+    outcome = run(moving, old_url, "tests/test_a_old.py", "tests/test_new.py")
+
+    assert outcome.passed == ["tests/test_a_old.py::test_it"]
     [said] = outcome.failed.values()
-    assert said.startswith(
-        "tests/test_mixed.py::test_of_the_harness is not in governed_tests ([tool.savepoint] of pyproject.toml), and "
-        "uses "
-    )
+    assert said.startswith("The fixture raw: A connection was opened by a fixture of a test that is not in governed")
+    with psycopg.connect(old_url) as connection:
+        assert connection.execute("SELECT to_regclass('of_the_governed')").fetchone() == (None,)
+
+
+def test_older_tests_run_first_in_each_worker(moving: Changed, old_url: str) -> None:
+    """pytest-xdist would begin with the files that have the most tests."""
+    for name in ("a_old", "z_old", "new"):
+        (moving.folder / "tests" / f"test_{name}.py").unlink()
+    (moving.folder / "tests" / "test_old.py").write_text("def test_old(): ...\n")
+    many = "import pytest\n\n\n@pytest.mark.parametrize('number', range(3))\ndef test_many(number): ...\n"
+    for name in ("new", "other"):
+        (moving.folder / "tests" / f"test_{name}.py").write_text(many)
+    both = "governed_tests = ['tests/test_new.py', 'tests/test_other.py']"
+    Edit("pyproject.toml", 'governed_tests = ["tests/test_new.py"]', both).make(moving.folder)
+
+    outcome = run(moving, old_url, "tests", "--ignore=tests/harness", "-n", "2", "-v", "--dist", "loadfile")
+
+    [old] = [line for line in outcome.output.splitlines() if "PASSED" in line and "test_old.py" in line]
+    worker = old.partition(" ")[0]
+    assert next(line for line in outcome.output.splitlines() if "PASSED" in line and line.startswith(worker)) == old
+
+    refused = run(moving, old_url, "-n", "2", "--dist", "worksteal")
+
+    assert refused.code == 4
+    assert "governed_tests: --dist worksteal would run tests that are not governed after" in refused.output
 
 
 def test_a_path_that_does_not_exist(service: Changed, tmp_path: Path) -> None:

@@ -319,4 +319,5 @@ def test_a_thread_that_still_sends_when_the_test_ends(notebook: Changed) -> None
 
     assert [node.partition("::")[2] for node in outcome.passed] == ["test_next"], outcome.output
     [said] = outcome.failed.values()
-    assert "The test ended, and a statement is still running" in said
+    # The thread may not have sent its statement yet.
+    assert "The test ended, and a statement is still running" in said or "Still open when the test ended" in said

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from harness.core.baseline import HEADER, read, text_of
+from harness.core.baseline import HEADER, Baseline, read, text_of, write
 from harness.core.findings import SEVERITIES
 from harness.schema.catalog import Difference, differences
 
@@ -154,6 +154,138 @@ def test_a_test_that_is_gone_is_named(tested: Sample) -> None:
     tested.pytest(WRITE, *SLOW)
 
     assert (tested.folder / FILE).read_text() == HEADER + ENTRIES
+
+
+def test_a_test_that_is_not_governed_is_not_failed_for_its_entries(tested: Sample) -> None:
+    tested.write(FILE, '[guards]\n"tests/test_a.py::test_is_right" = ["n_plus_one: GET /users"]\n')
+    tested.write("tests/test_b.py", "def test_is_governed() -> None: ...\n")
+
+    outcome = tested.pytest("-k", "right or governed", "-o", "savepoint_governed_tests=['tests/test_b.py']")
+
+    assert outcome.code == 0, outcome.output
+
+
+ESCAPES = """
+from sqlalchemy import create_engine
+
+def test_connects_elsewhere(client) -> None:
+    create_engine("postgresql+psycopg://somebody@nowhere/db").connect().close()
+"""
+
+
+def test_a_commit_that_escapes_is_never_let_be(sample: Sample) -> None:
+    sample.write("tests/test_a.py", ESCAPES)
+
+    written = sample.pytest(WRITE)
+
+    assert "guard escaped_commit: " in written.output
+    assert written.code == 1
+    assert not (sample.folder / FILE).exists()
+
+    sample.write(FILE, '[guards]\n"tests/test_a.py::test_connects_elsewhere" = ["escaped_commit"]\n')
+
+    outcome = sample.pytest()
+
+    assert outcome.code == 4
+    assert (
+        f"{FILE}: [guards]: tests/test_a.py::test_connects_elsewhere: escaped_commit cannot be in a baseline"
+        in outcome.output
+    )
+
+
+def test_a_file_that_cannot_be_written_fails_the_run(tested: Sample) -> None:
+    (tested.folder / FILE).mkdir()
+
+    outcome = tested.pytest(WRITE, "-k", "sets")
+
+    assert f"baseline: {FILE} was not written: " in outcome.output
+    assert "Traceback" not in outcome.output
+    assert outcome.code == 1
+    assert [path.name for path in (tested.folder / "tests").glob("*.toml*")] == [Path(FILE).name]
+
+
+def test_the_file_is_written_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.toml"
+    path.write_text("as it was")
+
+    with pytest.raises(AttributeError):
+        write(path, {"checks": {"a": {None}}, "guards": {}})  # type: ignore[arg-type]
+
+    assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
+
+    write(path, {"checks": {}, "guards": {"a": {"b"}}})
+
+    assert read(path, "file") == {"checks": {}, "guards": {"a": {"b"}}}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("prefix", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=repr)
+def test_the_file_of_an_editor_on_windows(tmp_path: Path, prefix: str, newline: str) -> None:
+    path = tmp_path / "baseline.toml"
+
+    path.write_text(f'{prefix}[guards]\na = ["b"]\n', encoding="utf-8", newline=newline)
+
+    assert read(path, "file") == {"guards": {"a": {"b"}}}
+
+
+WRONG = {
+    b"[check]": "unknown key 'check'. The tables are [checks] and [guards].",
+    b"checks = 1": "checks must be a table, not 1",
+    b"[checks]\ntest_foreign_key_are_indexed = []": (
+        "[checks]: unknown check 'test_foreign_key_are_indexed'. Did you mean test_foreign_keys_are_indexed?"
+    ),
+    b"[checks]\nzzz = []": "[checks]: unknown check 'zzz'. Did you mean test_alembic_cli_connects or ",
+    b"[guards]\na = 'leaked_environ'": "[guards]: 'a' must be a list of strings, not 'leaked_environ'",
+    b"[guards]\na = ['leaked_environ', 1]": "[guards]: 'a' must be a list of strings, not ['leaked_environ', 1]",
+    b"[guards": "this is not TOML: ",
+    b"# \xff": "this is not TOML: ",
+}
+
+
+@pytest.mark.parametrize("content", WRONG, ids=repr)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "baseline.toml"
+    path.write_bytes(content)
+
+    with pytest.raises(pytest.UsageError) as raised:
+        read(path, "file")
+
+    assert str(raised.value).startswith(f"file: {WRONG[content]}")
+
+
+def test_empty_tables_are_no_entries(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.toml"
+    path.write_text("checks = {}\nguards = {}\n")
+
+    assert read(path, "file") == {"checks": {}, "guards": {}}
+
+
+def test_a_check_that_is_asynchronous_may_have_entries(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.toml"
+    path.write_text('[checks]\ntest_malformed_requests_get_no_5xx = ["a", "a"]\n')
+
+    assert read(path, "file") == {"checks": {"test_malformed_requests_get_no_5xx": {"a"}}}
+
+
+@pytest.mark.parametrize(
+    ("mode", "known", "lets_be"),
+    [("check", {"a"}, [True, False]), ("write", {"a"}, [True, True]), ("ignore", set(), [False, False])],
+)
+def test_what_each_mode_lets_be(mode: str, known: set[str], lets_be: list[bool]) -> None:
+    baseline = Baseline(Path("baseline.toml"), mode, exists=True, checks={"c": {"a"}}, guards={"t": {"b"}})
+
+    assert baseline.known("checks", "c") == known
+    assert baseline.known("checks", "t") == set()
+    assert [baseline.lets_be("checks", "c", key) for key in "ab"] == lets_be
+    assert baseline.is_written is (mode == "write")
+
+
+def test_the_text_has_both_tables_and_no_empty_entry() -> None:
+    assert text_of({"checks": {"c": {"2", "1"}, "d": set()}, "guards": {"a b": {'"'}}}) == (
+        f'{HEADER}\n[checks]\nc = [\n  "1",\n  "2",\n]\n\n[guards]\n"a b" = [\n  "\\"",\n]\n'
+    )
 
 
 def test_names_with_any_character_are_read_as_they_were_written(tmp_path: Path) -> None:

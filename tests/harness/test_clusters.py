@@ -13,6 +13,27 @@ from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache, Schema
 from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample
 
+NUMBER = """
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+async def test_number(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(text("SELECT number FROM numbers")) == NUMBER
+"""
+
+# What a migration may depend on, beside its own code.
+DEPENDS = """
+import os
+from pathlib import Path
+import sample.constants
+SQL = Path(__file__).parents[2] / "sql"
+def upgrade() -> None:
+    os.getenv("SCHEMA_OWNER")
+    [op.execute(path.read_text()) for path in sorted(SQL.glob("*.sql"))]
+    upgrade_models()
+
+def upgrade_models() -> None:"""
+
 TESTS = """
 import pytest
 from httpx import AsyncClient
@@ -52,8 +73,8 @@ def revision(sample: Sample) -> Path:
     return min((sample.folder / "migrations" / "versions").glob("*.py"))
 
 
-def run(sample: Sample, cache: Path, *arguments: str) -> Outcome:
-    outcome = sample.pytest(*arguments, XDG_CACHE_HOME=str(cache))
+def run(sample: Sample, cache: Path, *arguments: str, **env: str) -> Outcome:
+    outcome = sample.pytest(*arguments, XDG_CACHE_HOME=str(cache), **env)
     assert "5 passed" in outcome.output, outcome.output
     return outcome
 
@@ -86,22 +107,85 @@ def test_another_checkout_uses_the_cache(counting: Sample, cache: Path, tmp_path
     assert upgrades(other) == 1
 
 
-@pytest.mark.parametrize("change", ["a revision", "a module that a revision imports", "--create-db"])
-def test_a_relevant_change_runs_migrations_again(counting: Sample, cache: Path, change: str) -> None:
+@pytest.fixture
+def depending(counting: Sample) -> Sample:
+    """A sample whose migration reads modules, files, a folder and an environment variable."""
     path = revision(counting)
+    path.write_text(path.read_text().replace("\ndef upgrade() -> None:", DEPENDS))
     counting.write("src/sample/constants.py", "LENGTH = 254\n")
-    path.write_text(
-        path.read_text().replace("import sqlalchemy as sa", "import sqlalchemy as sa\nimport sample.constants")
-    )
-    run(counting, cache)
+    (counting.folder / "sql").mkdir()
+    counting.write("sql/views.sql", "SELECT 1")
+    return counting
 
-    if change == "a revision":
-        path.write_text(path.read_text() + "# changed\n")
-    elif change.startswith("a module"):
-        counting.write("src/sample/constants.py", "LENGTH = 255\n")
-    run(counting, cache, *[change] * change.startswith("--"))
 
-    assert upgrades(counting) == 2
+@pytest.mark.parametrize(
+    "change",
+    [
+        "a revision",
+        "a module that a revision imports",
+        "a module that env.py imports",
+        "a file that a revision reads",
+        "a folder that a revision lists",
+        "a variable that a revision reads",
+        "--create-db",
+    ],
+)
+def test_a_relevant_change_runs_migrations_again(depending: Sample, cache: Path, change: str) -> None:
+    for _ in range(2):
+        run(depending, cache)
+    assert upgrades(depending) == 1
+
+    match change:
+        case "a revision":
+            append(revision(depending), "# changed\n")
+        case "a module that a revision imports":
+            depending.write("src/sample/constants.py", "LENGTH = 255\n")
+        case "a module that env.py imports":
+            append(depending.folder / "src/sample/db.py", "# changed\n")
+        case "a file that a revision reads":
+            depending.write("sql/views.sql", "SELECT 2")
+        case "a folder that a revision lists":
+            depending.write("sql/more.sql", "SELECT 3")
+    env = {"SCHEMA_OWNER": "ada"} if change.startswith("a variable") else {}
+    for arguments in ([change] if change.startswith("--") else [], []):
+        run(depending, cache, *arguments, **env)
+
+    assert upgrades(depending) == 2
+
+
+def test_files_that_migrations_read_are_remembered_by_each_worker(depending: Sample, cache: Path) -> None:
+    """Without a cache folder too: each worker runs the migrations then, and uses the first worker's schema."""
+    cache.write_text("a file in its place")
+
+    for sql in ("SELECT 1", "SELECT 2"):
+        depending.write("sql/views.sql", sql)
+        run(depending, cache, "-n", "2")
+
+    assert 2 <= upgrades(depending) <= 4
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["an empty cache", "a cache"])
+def test_checkouts_with_other_files_share_no_schema_on_a_server(
+    depending: Sample, cache: Path, tmp_path: Path, url: str, first: bool
+) -> None:
+    other = Sample(tmp_path / "other", env_of_copy(depending, tmp_path / "other"))
+    shutil.copytree(depending.folder, other.folder)
+    view = "CREATE VIEW numbers AS SELECT {} AS number"
+    for number, sample in enumerate((depending, other)):
+        sample.write("sql/views.sql", view.format(number))
+        sample.write("tests/test_a.py", NUMBER.replace("NUMBER", str(number)))
+
+    for sample in (depending, other, depending, other):
+        outcome = sample.pytest(XDG_CACHE_HOME=str(cache), TEST_DATABASE_URL=url)
+        assert "1 passed" in outcome.output, outcome.output
+        if first:
+            shutil.rmtree(cache)
+
+    assert (upgrades(depending), upgrades(other)) == ((2, 2) if first else (1, 1))
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
 
 
 def test_an_irrelevant_change_uses_the_cache(counting: Sample, cache: Path) -> None:
@@ -199,7 +283,7 @@ def test_old_incomplete_and_surplus_entries_are_removed(
     found = binaries.find(18)
 
     def write(digest: str) -> Path:
-        clusters = ClusterCache(Schema(digest, lambda server: False, rebuild=False), found)
+        clusters = ClusterCache(Schema(lambda: digest, lambda server: False, rebuild=False), found)
         clusters.write(data)
         return clusters.entry
 

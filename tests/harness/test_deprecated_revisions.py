@@ -1,4 +1,4 @@
-"""Old names of reasons in a revision work until 0.5, and the summary prints the new line."""
+"""Old names of reasons in a revision work until 1.0, and the summary prints the new line."""
 
 from tests.harness.sample import Sample
 
@@ -30,7 +30,7 @@ def test_old_reasons_count_and_are_deprecated(sample: Sample) -> None:
     outcome = sample.run(sample.python, "-m", "pytest", NEW).stdout
 
     assert "2 passed" in outcome, outcome
-    deprecated = "in revision 0002 is deprecated and will be removed in 0.5. Write: "
+    deprecated = "in revision 0002 is deprecated and will be removed in 1.0. Write: "
     assert rf'savepoint: destroys {deprecated}destructive = "no \"users\" yet"' in outcome
     assert f'savepoint: locks {deprecated}takes_locks = "few"' in outcome
 

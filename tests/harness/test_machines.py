@@ -79,7 +79,7 @@ def test_an_unknown_user_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     (tmp_path / "postgres").touch()
 
-    cache = ClusterCache(Schema("digest", lambda server: True, rebuild=False), Binaries(tmp_path, "18.6"))
+    cache = ClusterCache(Schema(lambda: "digest", lambda server: True, rebuild=False), Binaries(tmp_path, "18.6"))
 
     assert not cache.copy_to(tmp_path, None)
     cache.write(tmp_path)

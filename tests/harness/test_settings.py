@@ -132,7 +132,7 @@ def test_old_settings_work_with_a_warning(shown: Sample) -> None:
     ):
         assert f"Write under [tool.savepoint] of pyproject.toml: {line}\n" in outcome.output, outcome.output
     assert (
-        'savepoint: guard "waiting" is deprecated and will be removed in 0.5. Write: idle_in_transaction'
+        'savepoint: guard "waiting" is deprecated and will be removed in 1.0. Write: idle_in_transaction'
         in outcome.output
     )
 
@@ -171,7 +171,7 @@ def test_a() -> None:
     assert "query report" in outcome.output
     assert 'Write: @pytest.mark.allow_guard("leaked_environ")\n' in outcome.output
     assert 'Write: @pytest.mark.allow_guard("network", "api.example.com:443")\n' in outcome.output
-    assert "--rebuild-schema is deprecated and will be removed in 0.5. Write: --create-db\n" in outcome.output
+    assert "--rebuild-schema is deprecated and will be removed in 1.0. Write: --create-db\n" in outcome.output
     assert "Write: --query-report=3\n" in outcome.output
 
 

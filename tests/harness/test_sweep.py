@@ -170,7 +170,7 @@ def test_a_template_database_without_the_mark_is_not_used_or_dropped(own: Server
 
     with (
         pytest.raises(NotOwnedError, match=f'cannot use database "{name}": it has no comment of the harness'),
-        begin(own, "aaaaaaaa_main").template(name),
+        begin(own, "aaaaaaaa_main").templates.hold(name),
     ):
         pass
 
@@ -182,7 +182,7 @@ def test_a_template_database_is_marked_before_it_is_renamed(own: Server, begin: 
     databases = begin(own, "aaaaaaaa_main")
     name = "savepoint_template_0123456789abcdef"
 
-    with pytest.raises(KeyboardInterrupt), databases.template(name):
+    with pytest.raises(KeyboardInterrupt), databases.templates.hold(name):
         found = databases._maintenance.find(name)
         raise KeyboardInterrupt
 

@@ -161,3 +161,23 @@ def test_every_revision_of_a_pull_request_is_new(owned: Owned, workflow_of: Work
         assert job.failed is not None, job.log
         assert job.failed.startswith("uv run pytest tests/harness/checks/test_new_revisions.py")
         assert "The upgrade of 0003 makes requests of the running release wait or fail" in job.log
+
+
+def test_the_release_before_a_pull_request_must_run_on_its_schema(owned: Owned, workflow_of: WorkflowOf) -> None:
+    git(owned.folder, "switch", "--quiet", "--create", "branch")
+    statement = "ALTER TABLE users ADD CONSTRAINT nobody CHECK (false) NOT VALID"
+    (owned.folder / "migrations/versions/0003_new.py").write_text(
+        REVISION.format("0003", "0002", statement).replace(
+            "    pass", '    op.execute("ALTER TABLE users DROP CONSTRAINT nobody")'
+        )
+    )
+    owned.commit("Revision 0003")
+    git(owned.folder, "switch", "--quiet", "main")
+    git(owned.folder, "merge", "--quiet", "--no-ff", "--message=Merge", "branch")
+
+    [job] = workflow_of(owned, event="pull_request").run("migrations").jobs["migrations"]
+
+    assert job.failed is not None, job.log
+    assert job.failed.startswith("uv run python -m tests.harness compatible"), job.log
+    assert "requests that failed" in job.log
+    assert 'violates check constraint "nobody"' in job.log

@@ -20,7 +20,7 @@ from .schema.history import MigrationHistory
 
 __version__ = "0.5.0"
 
-# The name before 0.4; to be removed in 0.5.
+# The name before 0.4; to be removed in 1.0.
 UntilWaitingForLocks = WaitForLockWaiters
 
 __all__ = [

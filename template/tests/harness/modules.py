@@ -30,6 +30,7 @@ MODULES = [
     "guards.slow_test",
     "runner.event_loop",
     "runner.async_plugin",
+    "runner.governed_tests",
     "runner.deadline",
     "runner.garbage",
     "core.run",

@@ -95,7 +95,6 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         if key in item.stash:
             del item.stash[key]
     if not is_governed(item):
-        governed_tests.check_fixtures(item)
         return (yield)
     with deadline.limiting_phase(item, "setup of "), stale_settings_cache.around_setup(item):
         return (yield)
@@ -127,6 +126,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
+    governed_tests.check_late_fixture(fixturedef, request)
     with (
         deadline.limiting_fixture(fixturedef, request.config),
         late_fixtures.around_setup(fixturedef, request),

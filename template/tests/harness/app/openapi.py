@@ -15,6 +15,10 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 # Headers that httpx adds.
 OF_EVERY_CLIENT = {"accept", "accept-encoding", "connection", "host", "user-agent"}
+NO_CLIENT = (
+    "The fixture {} is a {}, which is no client. Name a fixture that returns an AsyncClient, a TestClient or headers: "
+    "malformed_request_client under [tool.savepoint] of pyproject.toml."
+)
 
 Schema = Mapping[str, Any]
 
@@ -109,9 +113,10 @@ def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
     if isinstance(found, AsyncClient):
         return found
     # Headers, or a synchronous client such as Starlette's TestClient, which has headers and cookies.
-    headers = {
-        name: value for name, value in getattr(found, "headers", found).items() if name.lower() not in OF_EVERY_CLIENT
-    }
+    given = getattr(found, "headers", found)
+    if not isinstance(given, Mapping):
+        pytest.fail(NO_CLIENT.format(settings.malformed_request_client, type(found).__name__), pytrace=False)
+    headers = {name: value for name, value in given.items() if name.lower() not in OF_EVERY_CLIENT}
     client: AsyncClient = finished(request.getfixturevalue("new_client")(headers=headers))
     client.cookies.update(dict(getattr(found, "cookies", {})))
     return client

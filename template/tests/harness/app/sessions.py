@@ -63,7 +63,7 @@ def is_of_lifespan(session: Session) -> bool:
 
 
 def _created(session: Session, transaction: SessionTransaction) -> None:
-    # Not its truth: see `testclient_requests.Serving`.
+    # Not its truth: see `Serving`.
     if IN_LIFESPAN.get() is not False:
         _OF_LIFESPAN.add(session)
     if transaction.parent is None and TEST_SESSION not in session.info:

@@ -1,8 +1,8 @@
 """Requests and lifespan of Starlette's TestClient in a synchronous application.
 
 TestClient runs the application in the event loop of another thread, and its synchronous routes in a third. Guards see
-its requests as those of `client`. Tasks that its lifespan has started belong to no test: after the startup,
-their statements are served between the transactions of a test, and wait for the next test.
+its requests as those of `client`. Tasks and threads that its lifespan has started belong to no test: between startup
+and shutdown, their statements are served between the transactions of a test, and wait for the next test.
 """
 
 import sys
@@ -17,20 +17,11 @@ from ..connections.process import REDIRECT
 from ..core import private_api
 from ..core.actor import current_actor
 from ..core.requests import REQUEST, SENDER, handle
-from ..transaction.logical_connection import IN_LIFESPAN
+from ..transaction.logical_connection import IN_LIFESPAN, Serving
+from .started_threads import pass_on_context
 
 MODULE = "starlette.testclient"
 IS_TRACKED = pytest.StashKey[bool]()
-
-
-class Serving:
-    """The value of `IN_LIFESPAN` in the lifespan of a TestClient: true after the startup."""
-
-    def __init__(self) -> None:
-        self.is_on = False
-
-    def __bool__(self) -> bool:
-        return self.is_on
 
 
 class TrackedApp:
@@ -57,6 +48,7 @@ def track(config: pytest.Config) -> None:
     config.stash[IS_TRACKED] = True
     redirect, transport = config.stash[REDIRECT], sys.modules[MODULE]._TestClientTransport
     _track_lifespans(config, sys.modules[MODULE].TestClient)
+    pass_on_context(config)
     handle_request = transport.handle_request
 
     @wraps(handle_request)
@@ -75,28 +67,43 @@ def track(config: pytest.Config) -> None:
 
 def _track_lifespans(config: pytest.Config, client: Any) -> None:
     redirect, serving = config.stash[REDIRECT], WeakKeyDictionary[Any, Serving]()
-    lifespan, wait_startup, wait_shutdown = client.lifespan, client.wait_startup, client.wait_shutdown
+    enter, run, leave = client.__enter__, client.lifespan, client.__exit__
 
-    @wraps(lifespan)
-    async def run(self: Any) -> None:
+    @wraps(enter)
+    def track_and_enter(self: Any) -> Any:
+        serving.pop(self, None)
         if redirect.is_synchronous:
-            serving[self] = state = Serving()
-            IN_LIFESPAN.set(state)  # type: ignore[arg-type]  # tasks of the lifespan have this object in their contexts
-        await lifespan(self)
-
-    @wraps(wait_startup)
-    async def start(self: Any) -> None:
-        await wait_startup(self)
+            # Its tasks may connect first, and cannot begin the isolation.
+            redirect.synchronous.isolate_if_needed()
+            serving[self] = Serving(current_actor())
+        entered = enter(self)
         if self in serving:
             serving[self].is_on = True
+        return entered
 
-    @wraps(wait_shutdown)
-    async def stop(self: Any) -> None:
-        if self in serving and redirect.is_shared:
+    @wraps(run)
+    async def run_in_context(self: Any) -> None:
+        if self in serving:
+            # Tasks and threads of the lifespan have this object in their contexts.
+            IN_LIFESPAN.set(serving[self])
+        await run(self)
+
+    @wraps(leave)
+    def serve_all_and_leave(self: Any, *error: Any) -> Any:
+        if (state := serving.get(self)) is None:
+            return leave(self, *error)
+        if redirect.is_shared:
             # The shutdown may write, and statements that wait for the next test are part of it.
             redirect.synchronous.isolate_if_needed()
-        await wait_shutdown(self)
+        state.is_on = False
+        redirect.synchronous.wake()
+        try:
+            return leave(self, *error)
+        finally:
+            # A thread that the lifespan has left running.
+            state.is_on = True
 
-    for name, function in (("lifespan", run), ("wait_startup", start), ("wait_shutdown", stop)):
+    functions = {"__enter__": track_and_enter, "lifespan": run_in_context, "__exit__": serve_all_and_leave}
+    for name, function in functions.items():
         config.add_cleanup(partial(setattr, client, name, getattr(client, name)))
         setattr(client, name, function)

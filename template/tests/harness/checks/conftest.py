@@ -11,6 +11,7 @@ HARNESS = __name__.rpartition(".checks.")[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Stop a run without the harness."""
     if not config.pluginmanager.has_plugin(f"{HARNESS}.plugin"):
         raise pytest.UsageError(
             f'The harness is not loaded. Write into conftest.py beside pyproject.toml: pytest_plugins = ["{HARNESS}"]'
@@ -18,6 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # In a run of a folder above, the error of the other hook is that of a file, and pytest goes on.
+    pytest_configure(config)
     if has_migrations(config):
         return
     for item in items:

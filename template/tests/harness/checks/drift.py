@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import MetaData
 
 from ..core.settings import settings_of
+from ..database.autogenerate import autogenerate, target_metadata
 from ..database.databases import WorkerDatabases
 from ..database.migration_errors import MigrationError
 from ..database.migrations import Migrations
@@ -50,7 +51,7 @@ def find_drift(
 ) -> Drift:
     """Compare the database `migrated_name` with the models, which are created in `empty_name`."""
     ignored = settings_of(config).ignore_drift
-    target = migrations.target_metadata(migrated_name)
+    target = target_metadata(migrations, migrated_name)
     known = [metadata, *(each for each in target if each is not metadata)]
     unknown = unknown_tables(config, target)
     with server.connect(empty_name) as empty, server.connect(migrated_name) as migrated:
@@ -65,7 +66,8 @@ def find_drift(
         operations: list[Operation] = []
         try:
             with judged_by_catalog(found) as options:
-                migrations.autogenerate(
+                autogenerate(
+                    migrations,
                     migrated_name,
                     options,
                     lambda context, missing: operations.extend(alembic_operations(context, missing)),

@@ -11,12 +11,13 @@ from sqlalchemy import MetaData
 from ..core.findings import Finding, Findings, finds
 from ..core.project import alembic_command, alembic_ini, shown
 from ..core.run import add_to_summary
-from ..core.settings import report_unused
+from ..core.settings import report_unused, settings_of
 from ..database.alembic_env import alembic_config, watching
 from ..database.databases import WorkerDatabase, WorkerDatabases
 from ..database.migration_errors import MigrationError
 from ..database.migrations import Migrations
 from ..postgres.server import Server
+from ..schema import head_file
 from ..schema.catalog import Catalog, catalog, differences
 from ..schema.drift_report import add_findings
 from ..schema.history import MigrationHistory
@@ -31,8 +32,15 @@ NOT_COMPARED = "test_models_match_migrations: not compared, since create_all() c
     "Several heads: `alembic upgrade head` refuses, and so does the deployment.",
     "alembic merge heads, or another down_revision.",
 )
-def test_single_head_revision(migrations: Migrations) -> None:
+def test_single_head_revision(migrations: Migrations, pytestconfig: pytest.Config) -> None:
     migrations.raise_if_several_heads()
+
+    file, said = migrations.folder / head_file.NAME, head_file.read(migrations.folder)
+    heads = migrations.script.get_heads()
+    assert said is None or [said] == heads, (
+        f"{shown(file, pytestconfig)} says {said!r}, and the head is {', '.join(heads)}. Write that into the file. It "
+        "makes two branches conflict that each add a revision."
+    )
 
 
 @finds(
@@ -74,6 +82,8 @@ def test_up_down_consistency(
     migration_history: MigrationHistory,
     pytestconfig: pytest.Config,
 ) -> None:
+    if settings_of(pytestconfig).forward_only:
+        pytest.skip("forward_only: downgrades are not used")
     at_head = _schema(_server, migration_history.database)
 
     failure = None

@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 from ..core.findings import Finding, Findings, finds
 from ..core.project import alembic_command, shown, source_folders
 from ..core.settings import report_unused, settings_of
+from ..database.autogenerate import target_metadata
 from ..database.databases import WorkerDatabase
 from ..database.imported_files import imported_files
 from ..database.migrations import Migrations
@@ -50,7 +51,7 @@ def test_env_imports_every_model(
 ) -> None:
     env = migrations.folder / "env.py"
     name = shown(env, pytestconfig)
-    target = _migrations.target_metadata(_worker_database.name)
+    target = target_metadata(_migrations, _worker_database.name)
     ignored = settings_of(pytestconfig).ignore_drift
     _findings.add(
         [
@@ -64,7 +65,7 @@ def test_env_imports_every_model(
     )
     _findings.fail_for_new()
 
-    imported = imported_files(migrations.folder, pytestconfig.rootpath)
+    imported = imported_files(migrations.folder.glob("*.py"), pytestconfig.rootpath)
     if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
         pytest.skip(f"{name}, or a module that it imports, discovers modules at run time")
 

@@ -42,7 +42,7 @@ class LifespanConnections:
     def is_in_task(self) -> bool:
         """Whether a task of the lifespan runs this code in a savepoint test or between tests; not its shutdown."""
         is_startup_or_shutdown = self._is_outside_of_test and self._policy.shared.transactions.mode != "outside"
-        return self._policy.is_shared and IN_LIFESPAN.get() and not is_startup_or_shutdown
+        return self._policy.is_shared and bool(IN_LIFESPAN.get()) and not is_startup_or_shutdown
 
     def is_read_only(self, must_share: bool) -> bool:
         """Whether a new connection may not write.

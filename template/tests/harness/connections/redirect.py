@@ -19,6 +19,7 @@ from sqlalchemy.pool import Pool
 from ..core.source_lines import HARNESS as FOLDER
 from ..core.source_lines import place_of_call
 from ..transaction.engine_events import EngineEvents
+from ..transaction.logical_connection import IN_MIGRATION
 from ..transaction.refusals import NO_DATABASE, IsolationError, NoTestDatabaseError
 from . import driver_pools
 from .database_name import DatabaseCheck
@@ -178,7 +179,7 @@ class Redirect(SharedConnections):
 
     def _isolate_if_needed(self, *, is_async: bool) -> None:
         # Migrations run in a database of their own, also within a test that has none yet.
-        if self._database is None or self.is_shared:
+        if not IN_MIGRATION.get():
             (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
 
     def _is_made_by_test(self) -> bool:
@@ -188,10 +189,8 @@ class Redirect(SharedConnections):
     def _must_share(self, driver: str, *, is_async: bool) -> bool:
         if not self.is_shared:
             return False
-        if (why := self.sharing_error(driver, is_async=is_async)) is None:
-            return True
-        if self._of_lifespan.is_in_task:
-            return False
+        if (why := self.sharing_error(driver, is_async=is_async)) is None or self._of_lifespan.is_in_task:
+            return why is None
         if self.shared.transactions.mode == "seeding":
             self.has_separate_connection = True
         elif (error := self.engine_refusal(why)) is not None:

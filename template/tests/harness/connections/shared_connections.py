@@ -58,6 +58,11 @@ class SharedConnections:
         self.shared.transactions.mode = "outside"
         return self.synchronous.end(is_commit=is_commit)
 
+    def stop_synchronous(self) -> None:
+        """Close the connection of synchronous engines, which connect no more."""
+        if self.synchronous.stop():
+            self.engines.replace_pools()
+
     async def close(self) -> None:
         """Close both; the next engine opens another one."""
         self.synchronous.close()

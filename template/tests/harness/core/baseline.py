@@ -10,6 +10,7 @@ run, and not if its revision is no longer a new one.
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -101,7 +102,8 @@ def baseline_of(config: pytest.Config) -> Baseline:
 def read(path: Path, name: str) -> dict[str, Entries]:
     """The entries of a file, by kind; raises `pytest.UsageError`, with the file called `name`."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        # An editor may have written a byte order mark, which TOML does not have.
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise pytest.UsageError(f"{name}: this is not TOML: {error}") from None
     found: dict[str, Entries] = {}
@@ -128,6 +130,16 @@ def _entries(name: str, kind: str, table: Mapping[str, Any]) -> Iterator[tuple[s
 def _names_of_checks() -> set[str]:
     # Read, since a run of a few tests does not import the checks.
     return {name for path in (HARNESS / "checks").glob("*.py") for name in TEST.findall(path.read_text("utf-8"))}
+
+
+def write(path: Path, entries: Mapping[Kind, Entries]) -> None:
+    """Write the file as a whole or not at all; raises `OSError`."""
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        written.write_text(text_of(entries), encoding="utf-8", newline="\n")
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
 
 
 def text_of(entries: Mapping[Kind, Entries]) -> str:

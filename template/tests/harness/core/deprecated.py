@@ -1,4 +1,4 @@
-"""Names of version 0.3, which work until 0.5. The summary has a line for each use, with the new name."""
+"""Names of version 0.3, which work until 1.0. The summary has a line for each use, with the new name."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 def warn(config: pytest.Config, old: str, new: str) -> None:
     """Add a line to the summary, once for each old name: what to write instead."""
-    add_to_summary(config, "outdated", f"savepoint: {old} is deprecated and will be removed in 0.5. {new}")
+    add_to_summary(config, "outdated", f"savepoint: {old} is deprecated and will be removed in 1.0. {new}")
 
 
 def warn_of_options(config: pytest.Config) -> None:

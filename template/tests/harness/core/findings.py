@@ -104,6 +104,10 @@ class Findings:
             first = heading.replace("{found}", ", ".join(map(str, new)))
             self._messages.append("\n".join([first, *lines, advice.replace("{first}", new[0].key)]))
 
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Record what was found for the report and the baseline, before `add` fails for a part of it."""
+        self.found |= {finding.key: finding for finding in findings}
+
     def keep(self, is_looked_at: Callable[[str], bool]) -> None:
         """Keep entries of the baseline that this run does not look at, such as those of older revisions."""
         self._not_looked_at |= {key for key in self.known if not is_looked_at(key)}
@@ -170,12 +174,19 @@ def complete(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     findings = item.stash.get(FINDINGS, Findings(item.name, baseline_of(item.config)))
     gone = findings.gone if report.passed else set()
     found = {key: finding.brief or str(finding).strip() for key, finding in findings.found.items()}
-    error = "" if found or not report.failed else str(call.excinfo.value if call.excinfo else report.longreprtext)
+    error = _error(call, report) if report.failed and not found else ""
     about = {"severity": rule.severity, "effect": rule.effect, "remedy": rule.remedy, "error": error}
     record(item.config, "checks", findings.name, found, gone, outcome=report.outcome, **about)
     if gone and not findings.baseline.is_written:
         report.outcome = "failed"
         report.longrepr = mended(item, f"[checks], {findings.name}", gone)
+
+
+def _error(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+    """Why a check has failed: the first line is not empty."""
+    if call.excinfo is None:
+        return report.longreprtext.strip()
+    return str(call.excinfo.value).strip() or call.excinfo.typename
 
 
 def mended(item: pytest.Item, where: str, gone: Iterable[str]) -> str:

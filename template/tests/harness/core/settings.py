@@ -35,6 +35,7 @@ class Settings:
         source_folders: the folders of the project's own code; by default, `src` or the package of `application`.
         base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
+        forward_only: whether the team never downgrades; no check looks at downgrades then.
         restart_sequences: whether each savepoint test starts with the same next values of all sequences.
         governed_tests: files and folders of the tests that the harness governs; by default, all tests.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
@@ -58,6 +59,7 @@ class Settings:
     source_folders: tuple[str, ...] = ()
     base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
+    forward_only: bool = False
     restart_sequences: bool = False
     governed_tests: tuple[str, ...] = ()
     postgres_version: int = 0

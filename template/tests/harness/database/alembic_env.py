@@ -9,7 +9,6 @@ import logging.config
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import Dialect
 
+from ..transaction.logical_connection import IN_MIGRATION
 from ..transaction.raw_connection import installed_driver
 
 # Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
 OnVersionApply = Callable[..., None]
 
-# True in env.py and in the migrations that it runs.
-IN_MIGRATION: ContextVar[bool] = ContextVar("savepoint_in_migration", default=False)
 NOT_POSTGRESQL = (
     "env.py connects to {}, not to PostgreSQL. Set the URL that it reads to a PostgreSQL URL, e.g. in conftest.py: "
     'os.environ["DATABASE_URL"] = "postgresql+{}://". Tests never connect to its address.'

@@ -16,7 +16,8 @@ from sqlalchemy import URL
 from ..postgres.server import Server
 from ..postgres.settings import first_line
 from .maintenance import MaintenanceConnection
-from .ownership import PREFIX, NotOwnedError, last_used, left_over_line, lock_of
+from .ownership import PREFIX, left_over_line, lock_of
+from .template_databases import TemplateDatabases
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class WorkerDatabases:
 
     Attributes:
         source: the name of the database that tests get clones of; "" until it exists.
+        templates: the template databases of the server.
         of_test: the names of databases that exist for the current test only.
     """
 
@@ -57,6 +59,7 @@ class WorkerDatabases:
         self.of_test: set[str] = set()
         self._count = 0
         self._kept: set[str] = set()
+        self.templates = TemplateDatabases(self._maintenance, self._run_id, self.create_empty)
         self._maintenance.lock(self.prefix)
 
     def close(self) -> None:
@@ -117,43 +120,6 @@ class WorkerDatabases:
         """Keep a database when this worker ends; the next run drops it."""
         self._kept.add(name)
 
-    @contextmanager
-    def template(self, name: str, *, rebuild: bool = False) -> Iterator[bool]:
-        """Lock a template database and create it empty if it does not exist; yields whether the block must build it.
-
-        At the end of the block, it is sealed; if the block raises, it is dropped.
-
-        Args:
-            rebuild: drop and create it, unless this run has built it.
-
-        Raises:
-            NotOwnedError: a database of this name exists and is not the harness's.
-        """
-        self._maintenance.lock(name)
-        try:
-            found = self._maintenance.find(name)
-            if found is not None and found.not_owned_reason:
-                raise NotOwnedError(found)
-            is_of_this_run = found is not None and found.comment.endswith(f"built by {self._run_id}")
-            if found is not None and found.is_sealed and (is_of_this_run or not rebuild):
-                yield False
-                if not is_of_this_run:
-                    self._mark_as_used(name)
-                return
-            if found is not None:
-                self._maintenance.drop(name)
-            # Renamed after it has its mark: a database of this name without one would stop every run of this schema.
-            self._maintenance.run("ALTER DATABASE {} RENAME TO {}", self.create_empty(), name)
-            try:
-                yield True
-            except BaseException:
-                self._maintenance.drop(name)
-                raise
-            self._maintenance.run("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", name)
-            self._mark_as_used(name, f", built by {self._run_id}")
-        finally:
-            self._maintenance.unlock(name)
-
     def sweep(self) -> str | None:
         """Drop the databases of ended runs, and template databases that no run has used for a week.
 
@@ -189,6 +155,3 @@ class WorkerDatabases:
                 raise
             return first_line(error)
         return None
-
-    def _mark_as_used(self, name: str, more: str = "") -> None:
-        self._maintenance.run("COMMENT ON DATABASE {} IS " + f"'{last_used()}{more}'", name)

@@ -6,7 +6,7 @@ writes is rolled back.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -19,7 +19,7 @@ from ..core.run import stop_run
 from .databases import WorkerDatabase
 from .own_database import CLONES
 from .synchronous_end import OPEN_SESSIONS, OpenSessions, is_in_block
-from .template import DATABASES
+from .template import BEFORE_END, DATABASES
 
 HARNESS = __name__.rpartition(".database.")[0]
 # From the widest to the narrowest.
@@ -40,7 +40,7 @@ class FixtureRows:
 
     Attributes:
         is_stale: whether the database still has the rows of a fixture that has ended.
-        is_seeding: whether a fixture is being set up or torn down.
+        is_connecting: whether the test database is being created for a fixture that connects.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -48,20 +48,33 @@ class FixtureRows:
         self._redirect = config.stash[REDIRECT]
         self._written: list[tuple[pytest.FixtureDef[Any], str]] = []
         self._database: WorkerDatabase | None = None
-        self.is_stale = self.is_seeding = self._is_tearing_down = False
+        self.is_stale = self.is_connecting = self._is_tearing_down = False
 
     @contextmanager
     def around_setup(self, fixture: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
         """Commit what the setup writes in this block, and prepare the end of the fixture."""
         track(self._config)
+        if self._redirect.synchronous.transactions.mode == "seeding":
+            # The setup of another fixture requests this one, and has connected.
+            if self._redirect.synchronous.has_changes():
+                # The rows of both end with the other fixture.
+                yield
+                return
+            self._end(is_commit=False)
+        if fixture.scope == "session" and self._redirect.is_listening and self._redirect.is_synchronous:
+            finish: Any = fixture.finish
+            self._config.stash.setdefault(BEFORE_END, ExitStack()).callback(finish, request)
         # Now: a connection that is in use when the fixture connects must stay open.
         self.restore_if_stale()
         has_begun = False
 
         def begin() -> None:
             nonlocal has_begun
-            has_begun = True
-            self._database = request.getfixturevalue("_worker_database")
+            has_begun = self.is_connecting = True
+            try:
+                self._database = request.getfixturevalue("_worker_database")
+            finally:
+                self.is_connecting = False
             self._redirect.begin("seeding")
 
         # The finalizer that is added first runs last.
@@ -82,11 +95,11 @@ class FixtureRows:
     def _seeding(self, begin: Any) -> Iterator[None]:
         # A test that has not connected yet may request the fixture.
         before = self._redirect.synchronous.isolate
-        self.is_seeding, self._redirect.synchronous.isolate = True, begin
+        self._redirect.synchronous.isolate = begin
         try:
             yield
         finally:
-            self.is_seeding, self._redirect.synchronous.isolate = False, before
+            self._redirect.synchronous.isolate = before
 
     def _begin_teardown(self) -> None:
         def begin() -> None:

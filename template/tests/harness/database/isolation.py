@@ -52,6 +52,7 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
         track(request.config)
         request.config.stash[ROWS].restore_if_stale()
         request.config.stash[OPEN_SESSIONS] = OpenSessions(redirect)
+        redirect.synchronous.test = request.node.nodeid
     reaches_application, is_isolated = "running_app" in request.fixturenames, False
 
     def isolate() -> None:
@@ -61,6 +62,7 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
             at_end.enter_context(savepoint(request, closes=not reaches_application))
 
     with ExitStack() as at_end:
+        at_end.callback(setattr, redirect.synchronous, "test", None)
         # A direct connection of a driver is outside of the transaction of a savepoint test.
         at_end.enter_context(redirect.refusing(None if has_own else DIRECT_CONNECTION))
         is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))

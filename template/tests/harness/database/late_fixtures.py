@@ -13,9 +13,8 @@ from sqlalchemy import Connection, Engine, event
 
 from ..connections.process import REDIRECT
 from ..connections.redirect import Redirect
-from ..transaction.logical_connection import IN_LIFESPAN
+from ..transaction.logical_connection import IN_LIFESPAN, IN_MIGRATION
 from ..transaction.statement_kind import Kind, kind_of
-from .alembic_env import IN_MIGRATION
 from .fixture_rows import ROWS, is_of_harness
 
 LATE = (
@@ -34,7 +33,7 @@ def around_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequ
     is_isolated = redirect.shared.transactions.mode != "outside"
     if is_in_test and (is_isolated or not redirect.is_synchronous):
         return _refusing(redirect, LATE.format(fixturedef.argname, fixturedef.scope))
-    if is_of_harness(fixturedef) or rows.is_seeding:
+    if is_of_harness(fixturedef) or rows.is_connecting:
         return nullcontext()
     return rows.around_setup(fixturedef, request)
 

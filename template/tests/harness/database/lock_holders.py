@@ -12,6 +12,7 @@ from sqlalchemy import Engine, ExceptionContext, event
 
 from ..connections.process import REDIRECT
 from ..transaction.raw_connection import sqlstate
+from ..transaction.synchronous_transactions import without_await
 from .server import USED
 from .statements import shortened
 
@@ -38,21 +39,20 @@ def configure(config: pytest.Config) -> None:
 
 
 def _explain(config: pytest.Config, context: ExceptionContext) -> None:
-    error, server = context.original_exception, config.stash.get(USED, None)
+    error, server, redirect = context.original_exception, config.stash.get(USED, None), config.stash[REDIRECT]
     is_lock = sqlstate(error) == LOCK_NOT_AVAILABLE and TIMED_OUT in str(error)
     if not is_lock or server is None or context.sqlalchemy_exception is None:
         return
-    checkouts = {
-        _pid(record.driver_connection): checkout for record, checkout in config.stash[REDIRECT].events.checkouts.items()
-    }
+    checkouts = {_pid(record.driver_connection): checkout for record, checkout in redirect.events.checkouts.items()}
     with server.connect() as connection:
-        found = connection.execute(IN_TRANSACTION, (config.stash[REDIRECT].database().database,)).fetchall()
+        found = connection.execute(IN_TRANSACTION, (redirect.database().database,)).fetchall()
     lines = [
         f"- {checkouts.get(pid, 'another connection')}, {state}; last statement: {shortened(query)}"
         for pid, state, query in found
     ]
     heading = "The statement timed out while waiting for a lock. Open transactions:"
-    context.sqlalchemy_exception.add_note("\n".join([heading, *lines, ADVICE]))
+    advice = without_await(ADVICE) if redirect.is_synchronous else ADVICE
+    context.sqlalchemy_exception.add_note("\n".join([heading, *lines, advice]))
 
 
 def _pid(connection: Any) -> int | None:

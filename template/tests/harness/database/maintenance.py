@@ -84,6 +84,15 @@ class MaintenanceConnection:
         return bool(self.one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name))
 
     @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold a lock in the block; waits until it is free."""
+        self.lock(name)
+        try:
+            yield
+        finally:
+            self.unlock(name)
+
+    @contextmanager
     def locked_if_free(self, name: str) -> Iterator[bool]:
         """Take a lock if it is free; yields whether it was. Releases it at the end."""
         is_held = self.try_lock(name)

@@ -46,6 +46,8 @@ def _clones(
     clones = Clones(_server, _databases.source, _databases.next_name, wanted)
     request.config.stash[CLONES] = clones
     yield clones
+    # A fixture that has written rows may end later.
+    del request.config.stash[CLONES]
     clones.close()
 
 

@@ -45,7 +45,8 @@ class WithoutMigrations(Migrations):
             raise MigrationError(NO_METADATA)
         found = {path for folder in source_folders(self._pytest_config) for path in folder.rglob("*.py")}
         # Of an application that is no package, e.g. main.py.
-        found |= {*root.glob("*.py"), *imported_files(root, root)}
+        modules = list(root.glob("*.py"))
+        found |= {*modules, *imported_files(modules, root)}
         return sorted(found)
 
     def raise_if_several_heads(self) -> None:

@@ -5,12 +5,10 @@ gets a clone. `create_all` is not used: it would hide every difference between t
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack
 
-import alembic
 import pytest
-import sqlalchemy
 
 from ..connections.process import REDIRECT
 from ..core.progress import showing_progress
@@ -22,11 +20,14 @@ from ..postgres.server import Server
 from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases
 from .migration_errors import MigrationError
 from .migrations import Migrations
-from .ownership import MARK, TEMPLATE_PREFIX, NotOwnedError
+from .ownership import TEMPLATE_PREFIX, NotOwnedError
 from .project_migrations import migrations_of
+from .schema_digest import SchemaDigest
 
-DIGEST = pytest.StashKey[str]()
+DIGEST = pytest.StashKey[SchemaDigest]()
 DATABASES = pytest.StashKey[WorkerDatabases]()
+# Ends the session-scoped fixtures of a synchronous application, which may connect after their `yield`.
+BEFORE_END = pytest.StashKey[ExitStack]()
 
 SERVER_FACTS = """
     SELECT version(), current_user,
@@ -70,11 +71,14 @@ def _template_database(pytestconfig: pytest.Config, _databases: WorkerDatabases,
 
 def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrations) -> tuple[str, bool]:
     """The name of the template database, and whether it had to be built."""
-    name = TEMPLATE_PREFIX + schema_hash(databases.server, _digest_of(config, migrations))
-    with databases.template(name, rebuild=config.getoption("create_db")) as is_empty:
-        if is_empty:
-            _upgrade(config, migrations, name)
-    return name, is_empty
+    digest = _digest_of(config, migrations)
+    name = _name(databases.server, digest)
+    with databases.templates.hold(name, rebuild=config.getoption("create_db")) as template:
+        if template.is_empty:
+            with digest.recording():
+                _upgrade(config, migrations, name)
+            template.name = _name(databases.server, digest)
+    return template.name, template.is_empty
 
 
 def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
@@ -110,7 +114,7 @@ def schema_of(config: pytest.Config) -> Schema | None:
         digest = _digest_of(config, migrations_of(config, None))
     except MigrationError:
         return None
-    return Schema(digest, build, rebuild=config.getoption("create_db"))
+    return Schema(lambda: digest.value, build, rebuild=config.getoption("create_db"))
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +125,14 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
     name = databases.clone(request.getfixturevalue("_seeded_database"))
     database = WorkerDatabase(name, databases.server.url(name))
     redirect = request.config.stash[REDIRECT]
-    with redirect.to(database.url, is_shared=True):
-        yield database
-    # Before the database is dropped. `_connection_held` closes that of asynchronous engines.
-    redirect.synchronous.close()
+    try:
+        with redirect.to(database.url, is_shared=True):
+            yield database
+            # Those that were set up before this fixture would end after it.
+            request.config.stash.setdefault(BEFORE_END, ExitStack()).close()
+    finally:
+        # Before the database is dropped. `_connection_held` closes that of asynchronous engines.
+        redirect.stop_synchronous()
 
 
 @pytest.fixture
@@ -136,33 +144,16 @@ def empty_database_name(_databases: WorkerDatabases) -> Iterator[str]:
     _databases.drop(name)
 
 
-def _digest_of(config: pytest.Config, migrations: Migrations) -> str:
-    """`files_digest`, computed once per run, so that files changed during the run have no effect."""
+def _digest_of(config: pytest.Config, migrations: Migrations) -> SchemaDigest:
+    """The digest of this run, computed once, so that files changed during the run have no effect."""
     if DIGEST not in config.stash:
         settings = settings_of(config)
         of_models = () if has_migrations(config) else (settings.models_metadata,)
-        config.stash[DIGEST] = files_digest(migrations, config.rootpath, settings.sql_before_migrations + of_models)
+        config.stash[DIGEST] = SchemaDigest(migrations, config.rootpath, settings.sql_before_migrations + of_models)
     return config.stash[DIGEST]
 
 
-def schema_hash(server: Server, digest: str) -> str:
-    """16 hex characters that change with everything that could change the schema."""
+def _name(server: Server, digest: SchemaDigest) -> str:
     with server.connect() as connection:
         facts = connection.execute(SERVER_FACTS).fetchone()
-    return hashlib.sha256(repr((digest, facts)).encode()).hexdigest()[:16]
-
-
-def files_digest(migrations: Migrations, root: Path, settings: Sequence[str] = ()) -> str:
-    """A digest of the project's files, settings and packages that could change the schema.
-
-    Raises:
-        MigrationError: a revision cannot be read.
-    """
-    digest = hashlib.sha256()
-    for path in migrations.files(root):
-        content = path.read_bytes()
-        # With its length, so that the end of a file cannot be taken for the start of the next.
-        digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
-    # With the mark, since databases of 0.3.0 have none and must not be used again.
-    digest.update(repr((MARK, *settings, alembic.__version__, sqlalchemy.__version__)).encode())
-    return digest.hexdigest()
+    return TEMPLATE_PREFIX + hashlib.sha256(repr((digest.value, facts)).encode()).hexdigest()[:16]

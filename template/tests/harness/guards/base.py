@@ -34,9 +34,10 @@ class Guard:
         instead: a sentence: what to do.
         fixtures: surrounds the function-scoped fixtures of a test.
         call: surrounds the test function, inside of its fixtures.
-        formerly: its name before 0.4, which works until 0.5.
+        formerly: its name before 0.4, which works until 1.0.
         is_repeatable: whether it fires in every run of the same code, and refuses nothing. If not, the baseline's
             entries allow what they name, and are kept when the guard does not fire.
+        can_be_known: whether a baseline can let it be: not if the code then harms later tests.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Guard:
     call: Around | None = None
     formerly: str | None = None
     is_repeatable: bool = True
+    can_be_known: bool = True
 
     def __post_init__(self) -> None:
         if self.name in GUARDS:
@@ -95,7 +97,7 @@ class Guard:
             f'Allow it everywhere: disabled_guards = ["{self.name}"] under [tool.savepoint] in pyproject.toml'
         )
         parts = [self.name, *filter(None, [allow if key is None else key])]
-        item.stash.setdefault(FIRED, []).append(Fired(text, ": ".join(parts)))
+        item.stash.setdefault(FIRED, []).append(Fired(text, ": ".join(parts) if self.can_be_known else None))
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Fired:
 
     Args:
         text: the message.
-        key: the guard, and what it names, for the baseline; None for a rule of the harness, which no baseline lets be.
+        key: the guard, and what it names, for the baseline; None for what no baseline lets be.
     """
 
     text: str
@@ -167,8 +169,7 @@ def id_of(item: pytest.Item) -> str:
 
 
 def enabled(config: pytest.Config) -> list[Guard]:
-    """The guards that are on."""
-    # Needed twice for each test.
+    """The guards that are on; kept, since each test needs them twice."""
     if ENABLED not in config.stash:
         config.stash[ENABLED] = [guard for guard in GUARDS.values() if guard.is_on(config)]
     return config.stash[ENABLED]
@@ -181,9 +182,8 @@ def _enabled_for(item: pytest.Item) -> list[Guard]:
 @contextmanager
 def _entered(item: pytest.Item, arounds: list[Around | None]) -> Iterator[None]:
     with ExitStack() as stack:
-        for around in arounds:
-            if around is not None:
-                stack.enter_context(around(item))
+        for around in filter(None, arounds):
+            stack.enter_context(around(item))
         yield
 
 

@@ -40,6 +40,6 @@ GUARD = Guard(
     instead="Mark the test with @pytest.mark.own_database: it gets its own database with real connections and commits.",
     fixtures=_refusing,
     formerly="rows",
-    # What the baseline lists connects.
-    is_repeatable=False,
+    # It would connect, and its rows stay.
+    can_be_known=False,
 )

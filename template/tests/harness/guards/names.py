@@ -27,6 +27,13 @@ def check(config: pytest.Config, items: list[pytest.Item]) -> None:
     for place, name in used:
         if name in former and "allow" not in place:
             warn(config, f'guard "{name}"', f"Write: {former[name]}")
+    never = {guard.name for guard in GUARDS.values() if not guard.can_be_known}
+    for test, keys in baseline_of(config).guards.items():
+        if found := sorted(never.intersection(key.partition(": ")[0] for key in keys)):
+            raise pytest.UsageError(
+                f"{file}: [guards]: {test}: {found[0]} cannot be in a baseline, since the code would harm later tests. "
+                f'Delete the entry, and mend the test or allow it: @pytest.mark.allow_guard("{found[0]}")'
+            )
     if unknown := [(place, name) for place, name in used if name not in GUARDS and name not in former]:
         names = ", ".join(sorted(GUARDS))
         raise pytest.UsageError(

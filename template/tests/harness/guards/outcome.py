@@ -4,7 +4,7 @@ import pytest
 
 from ..core.baseline import baseline_of
 from ..core.findings import mended, record
-from ..core.project import shown
+from ..core.project import is_governed, shown
 from ..core.run import add_to_summary
 from .base import FIRED, enabled, id_of
 
@@ -36,7 +36,7 @@ def report_fired(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.
 def _complete(item: pytest.Item, report: pytest.TestReport) -> None:
     """Record what the baseline lets be in a test that has ended; fail it for entries of guards that have not fired."""
     baseline, test, let_be = baseline_of(item.config), id_of(item), item.stash.get(LET_BE, {})
-    has_passed = report.passed and item.stash.get(OUTCOME, "") == "passed"
+    has_passed = is_governed(item) and report.passed and item.stash.get(OUTCOME, "") == "passed"
     could_fire = {guard.name for guard in enabled(item.config) if guard.is_repeatable and has_passed}
     gone = {key for key in baseline.known("guards", test) - let_be.keys() if key.partition(": ")[0] in could_fire}
     if let_be or gone:

@@ -26,6 +26,8 @@ from .privileges import User
 # Increase it when the contents of an entry or the layout of the cache change.
 FORMAT = 1
 
+FOLDER = "clusters"
+
 WEEK = 7 * 24 * 3600
 MAX_ENTRIES = 5
 
@@ -35,12 +37,13 @@ class Schema:
     """The migrated schema of a cluster.
 
     Args:
-        digest: changes with every file that could change the schema.
+        digest: returns a digest that changes with every file that could change the schema. After `build`, it includes
+            the files that the migrations have read.
         build: builds the schema on a server if it is missing; returns whether it was missing.
         rebuild: build it even if the cache has it.
     """
 
-    digest: str
+    digest: Callable[[], str]
     build: Callable[..., bool]
     rebuild: bool
 
@@ -50,18 +53,22 @@ class ClusterCache:
 
     def __init__(self, schema: Schema, binaries: Binaries) -> None:
         facts = (binaries.folder / "postgres").stat()
-        build = (binaries.version, facts.st_size, facts.st_mtime_ns, platform.machine(), settings.SETTINGS)
-        digest = hashlib.sha256(repr((FORMAT, schema.digest, build)).encode()).hexdigest()
-        self._rebuild = schema.rebuild
-        self.folder = _cache_home() / "savepoint" / "clusters"
-        self.entry = self.folder / digest[:24]
+        self._build = (binaries.version, facts.st_size, facts.st_mtime_ns, platform.machine(), settings.SETTINGS)
+        self._schema = schema
+        self.folder = cache_folder(FOLDER)
+
+    @property
+    def entry(self) -> Path:
+        """The folder of the entry."""
+        digest = hashlib.sha256(repr((FORMAT, self._schema.digest(), self._build)).encode()).hexdigest()
+        return self.folder / digest[:24]
 
     def copy_to(self, data: Path, user: User | None) -> bool:
         """Copy the entry to `data`, an empty folder, for a server that runs as `user`; returns whether it did."""
-        if self._rebuild:
+        if self._schema.rebuild:
             return False
         try:
-            with self._locked(fcntl.LOCK_SH):
+            with private_cache(FOLDER, fcntl.LOCK_SH):
                 if not _is_private(self.entry):
                     return False
                 _copy(self.entry, data, user)
@@ -73,7 +80,7 @@ class ClusterCache:
 
     def write(self, data: Path) -> None:
         """Store the cluster in `data`, whose server has been shut down; replaces an existing entry."""
-        with suppress(OSError), self._locked(fcntl.LOCK_EX):
+        with suppress(OSError), private_cache(FOLDER):
             self._sweep()
             temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
             try:
@@ -85,7 +92,7 @@ class ClusterCache:
 
     def discard(self) -> None:
         """Remove the entry, because no server starts from it."""
-        with suppress(OSError), self._locked(fcntl.LOCK_EX):
+        with suppress(OSError), private_cache(FOLDER):
             shutil.rmtree(self.entry, ignore_errors=True)
 
     def _sweep(self) -> None:
@@ -101,17 +108,25 @@ class ClusterCache:
             if number >= MAX_ENTRIES or time.time() - path.stat().st_mtime > WEEK:
                 shutil.rmtree(path, ignore_errors=True)
 
-    @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(self.folder):
-            raise PermissionError(f"other users can write to {self.folder}")
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(lock, how)
-            yield
-        finally:
-            os.close(lock)
+
+def cache_folder(name: str) -> Path:
+    """A folder of the harness's in the user's cache folder; it need not exist."""
+    return _cache_home() / "savepoint" / name
+
+
+@contextmanager
+def private_cache(name: str, lock: int = fcntl.LOCK_EX) -> Iterator[Path]:
+    """Create a folder of the user's cache folder if it is missing, and lock it; raises `OSError`."""
+    folder = cache_folder(name)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_private(folder):
+        raise PermissionError(f"other users can write to {folder}")
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, lock)
+        yield folder
+    finally:
+        os.close(file)
 
 
 def _cache_home() -> Path:

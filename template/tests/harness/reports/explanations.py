@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from ..connections.process import REDIRECT
 from ..core.exception_chain import chain
 from ..transaction.raw_connection import sqlstate
 from ..transaction.refusals import OWN_DATABASE, SWALLOWED
+from ..transaction.synchronous_transactions import without_await
 from .other_loop import explanation_of_other_loop
 from .unloaded_attribute import explanation_of_unloaded
 
@@ -48,4 +50,6 @@ def explain(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     """Put the explanation of an error above it, if there is one."""
     why = explanation(call.excinfo.value, item.config.rootpath) if report.failed and call.excinfo else None
     if why is not None:
+        if item.config.stash[REDIRECT].is_synchronous:
+            why = without_await(why)
         report.longrepr = f"{why}\n\n{report.longreprtext}"

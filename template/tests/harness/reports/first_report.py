@@ -34,12 +34,15 @@ TITLE = "what the checks found"
 
 def lines(config: pytest.Config) -> list[str]:
     """The lines of the report; none if there is nothing to report, or the baseline exists."""
-    baseline, records = baseline_of(config), [record for record in config.stash[RECORDS] if record["kind"] == "checks"]
+    # A check that runs again, as with pytest-rerunfailures, has several records: the last counts.
+    checks = {record["name"]: record for record in config.stash[RECORDS] if record["kind"] == "checks"}
+    baseline, records = baseline_of(config), list(checks.values())
     has_none = not baseline.exists and not baseline.is_written
-    is_first = has_none and settings_of(config).application and any(record["found"] for record in records)
+    has_found = any(record["found"] for record in records)
+    is_first = has_none and has_found and settings_of(config).application
     if worker_input(config) or not records or not (is_first or config.getoption("savepoint_report")):
         return []
-    return [*_page(records), *([] if baseline.exists else _advice(config))]
+    return [*_page(records), *(_advice(config) if has_none and has_found else [])]
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -75,7 +78,7 @@ def _body(records: list[Record], shown: int) -> Iterator[str]:
             brief = found or record["error"].splitlines()[:1]
             # A line that says that there is one more would take as much room as that one.
             shown_here = len(brief) if len(brief) == shown + 1 else shown
-            yield from (_cut(f"      {line}") for line in brief[:shown_here])
+            yield from (_cut(f"      {' '.join(line.split())}") for line in brief[:shown_here])
             if len(brief) > shown_here:
                 yield f"      … and {len(brief) - shown_here} more"
             remedy = f"Remedy: {record['remedy']} " if found else "See "

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ..core.baseline import KINDS, Baseline, Entries, Kind, baseline_of, text_of
+from ..core.baseline import KINDS, Baseline, Entries, Kind, baseline_of, write
 from ..core.findings import RECORDS, Record
 from ..core.project import shown
-from ..core.run import worker_input
+from ..core.run import SESSION, worker_input
 
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -15,7 +15,12 @@ def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) 
         return
     if baseline.is_written:
         if records:
-            terminalreporter.write_line(_write(baseline, records, shown(baseline.path, config)))
+            name = shown(baseline.path, config)
+            try:
+                terminalreporter.write_line(_write(baseline, records, name))
+            except OSError as error:
+                terminalreporter.write_line(f"baseline: {name} was not written: {error}", red=True)
+                config.stash[SESSION].exitstatus = pytest.ExitCode.TESTS_FAILED
     elif counts := _counts({kind: _known(records, kind) for kind in KINDS}):
         terminalreporter.write_line(f"baseline: {counts}")
 
@@ -27,7 +32,7 @@ def _known(records: list[Record], kind: Kind) -> Entries:
 def _write(baseline: Baseline, records: list[Record], name: str) -> str:
     before = {kind: getattr(baseline, kind) for kind in KINDS}
     after = {kind: _merged(before[kind], records, kind) for kind in KINDS}
-    baseline.path.write_text(text_of(after), encoding="utf-8", newline="\n")
+    write(baseline.path, after)
     old, new = _pairs(before), _pairs(after)
     counts = _counts(after, "") or "no findings"
     return f"baseline: {counts}, written to {name} ({len(new - old)} new, {len(old - new)} removed)"

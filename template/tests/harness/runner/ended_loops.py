@@ -21,8 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from ..connections.process import REDIRECT
 from ..core.source_lines import place_of_call
-from ..database.alembic_env import IN_MIGRATION
 from ..guards.base import FIRED, Fired
+from ..transaction.logical_connection import IN_MIGRATION
 
 
 @dataclass(frozen=True)

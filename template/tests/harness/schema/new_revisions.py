@@ -15,6 +15,11 @@ from .history import reason
 # The Python files that were added since the commit of --revisions-since; None without the option.
 ADDED = pytest.StashKey[set[Path] | None]()
 
+
+class GitError(Exception):
+    """Git does not know which revisions are new; the message says why."""
+
+
 # Of version 0.3, by their new names.
 OLD_NAMES = {"destructive": "destroys", "takes_locks": "locks"}
 
@@ -22,7 +27,10 @@ OLD_NAMES = {"destructive": "destroys", "takes_locks": "locks"}
 def configure(config: pytest.Config) -> None:
     since = config.option.revisions_since
     # At the start of the run, since an unknown commit is a usage error.
-    config.stash[ADDED] = None if since is None else _added(config.rootpath, since)
+    try:
+        config.stash[ADDED] = None if since is None else added_since(config.rootpath, since)
+    except GitError as error:
+        raise pytest.UsageError(f"--revisions-since {since}: {error}") from None
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +38,7 @@ def _new_revisions(migrations: Migrations, pytestconfig: pytest.Config) -> list[
     """The new revisions, newest first."""
     revisions = list(migrations.script.walk_revisions())
     added = pytestconfig.stash[ADDED]
-    return revisions[:1] if added is None else [script for script in revisions if Path(script.path).resolve() in added]
+    return revisions[:1] if added is None else [script for script in revisions if migrations.file(script) in added]
 
 
 def allowed_reason(config: pytest.Config, script: Script, name: str) -> str | None:
@@ -41,20 +49,42 @@ def allowed_reason(config: pytest.Config, script: Script, name: str) -> str | No
     return stated
 
 
-def _added(root: Path, since: str) -> set[Path]:
-    # Since the common ancestor: later commits of `since` are not part of this branch.
-    [base] = _git(root, since, "merge-base", since, "HEAD")
-    found = _git(root, since, "diff", "--name-only", "--relative", "--diff-filter=AR", base, "--", "*.py")
-    found += _git(root, since, "ls-files", "--others", "--exclude-standard", "--", "*.py")
+def added_since(root: Path, since: str) -> set[Path]:
+    """The Python files that this branch has added; raises `GitError`."""
+    base = branching_point(root, since)
+    # And absent there: in a merge that has conflicts, the files of `since` are in the work tree.
+    found = sorted(set(_added_to(root, base)) & set(_added_to(root, since)))
+    found += _git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py")
     return {(root / path).resolve() for path in found}
 
 
-def _git(root: Path, since: str, *arguments: str) -> list[str]:
+def branching_point(root: Path, since: str) -> str:
+    """The common ancestor: later commits of `since` are not part of this branch."""
+    [base] = _git(root, "merge-base", since, "HEAD")
+    return base
+
+
+def _added_to(root: Path, commit: str) -> list[str]:
+    return _git(root, "diff", "--name-only", "--relative", "--diff-filter=AR", commit, "--", "*.py")
+
+
+def default_branch(root: Path) -> str | None:
+    """The branch that others merge into; None if there is none, or no git."""
+    for name in ("origin/HEAD", "origin/main", "origin/master", "main", "master"):
+        try:
+            _git(root, "rev-parse", "--verify", "--quiet", name + "^{commit}")
+        except GitError:
+            continue
+        return name
+    return None
+
+
+def _git(root: Path, *arguments: str) -> list[str]:
     git = shutil.which("git")
     if git is None:
-        raise pytest.UsageError("--revisions-since: git is not installed")
+        raise GitError("git is not installed")
     done = subprocess.run([git, *arguments], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.splitlines() or ["HEAD has no common ancestor with it"]
-        raise pytest.UsageError(f"--revisions-since {since}: git failed: {lines[0]}")
+        raise GitError(f"git failed: {lines[0]}")
     return done.stdout.splitlines()

@@ -1,7 +1,8 @@
 """What the connection of asynchronous engines and that of synchronous engines have in common."""
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .logical_connection import IN_LIFESPAN, LogicalConnection
@@ -17,10 +18,12 @@ class ConnectionOfTests:
 
     Attributes:
         isolate: begins isolation for a test, or for a fixture, that connects; None outside of both.
+        isolating: held by the thread that begins it.
     """
 
     transactions: Transactions
     isolate: Callable[[], None] | None = None
+    isolating: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def raw(self) -> Any:
@@ -29,8 +32,14 @@ class ConnectionOfTests:
 
     def isolate_if_needed(self) -> None:
         """Begin isolation, if nothing has begun it."""
-        if self.transactions.mode == "outside" and self.isolate is not None and not IN_LIFESPAN.get():
-            self.isolate()
+        if self._must_isolate() and not IN_LIFESPAN.get():
+            # Another thread that connects waits for the database.
+            with self.isolating:
+                if self._must_isolate() and self.isolate is not None:
+                    self.isolate()
+
+    def _must_isolate(self) -> bool:
+        return self.transactions.mode == "outside" and self.isolate is not None
 
     def terminate(self) -> None:
         """Close it where nothing can be awaited, and while a statement may be pending, which fails."""

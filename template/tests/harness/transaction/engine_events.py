@@ -22,15 +22,10 @@ from .synchronous_connection import SynchronousConnection
 
 
 class Proxy(Protocol):
-    """A proxy on the shared connection.
-
-    Attributes:
-        is_entered: whether SQLAlchemy has sent a statement in this transaction, or is about to.
-    """
+    """A proxy on the shared connection."""
 
     logical: LogicalConnection
     shared: SharedConnection | SynchronousConnection
-    is_entered: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,8 @@ class EngineEvents:
         logical.next_statement = NextStatement(kind, is_autocommit, modes, local_settings(sql, parameters), name)
         if effect := on_commit(sql):
             logical.commit_effects.tables.append(effect)
-        proxy.is_entered = not is_autocommit
+        if isinstance(proxy, AsyncpgProxy):
+            proxy.is_entered = not is_autocommit
 
     def failed(self, error: ExceptionContext) -> None:
         """Record that the transaction has failed: PostgreSQL refuses further statements."""

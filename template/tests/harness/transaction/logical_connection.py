@@ -10,8 +10,28 @@ from ..core.requests import REQUEST, Request
 from .commit_effects import CommitEffects
 from .statement_kind import Kind
 
+
+@dataclass(eq=False)
+class Serving:
+    """The value of `IN_LIFESPAN` in the lifespan of a TestClient: true between its startup and its shutdown.
+
+    Args:
+        sender: the task or thread that waits for the startup and the shutdown.
+    """
+
+    sender: Actor | None
+    is_on: bool = False
+
+    def __bool__(self) -> bool:
+        return self.is_on
+
+
 # True in tasks of the lifespan: their statements belong to no test.
-IN_LIFESPAN: ContextVar[bool] = ContextVar("savepoint_in_lifespan", default=False)
+IN_LIFESPAN: ContextVar["bool | Serving"] = ContextVar("savepoint_in_lifespan", default=False)
+
+
+# True in env.py and in the migrations that it runs.
+IN_MIGRATION: ContextVar[bool] = ContextVar("savepoint_in_migration", default=False)
 
 
 @dataclass(frozen=True)
@@ -45,9 +65,10 @@ class LogicalConnection:
         is_connecting: whether the pool is setting up the connection.
         level: the isolation level of its engine; None for the server's default.
         task: the task or thread that began the transaction; None between transactions.
-        root: the task or thread that sent the request; outside of requests, the same as `task`; None if unknown.
+        root: the task or thread that sent the request, or waits for the startup of a TestClient; otherwise the same as
+            `task`; None if unknown.
         request: the request during which the transaction began; None outside of requests.
-        is_of_lifespan: whether a task of the lifespan began the transaction.
+        is_of_lifespan: true if a task of the lifespan began the transaction.
         is_of_test: whether the connection is that of `db_session`.
         nested: the number of open savepoints of `begin_nested()`.
         has_failed: whether a statement has failed, so that PostgreSQL refuses further statements.
@@ -62,7 +83,7 @@ class LogicalConnection:
     task: Actor | None = None
     root: Actor | None = None
     request: Request | None = None
-    is_of_lifespan: bool = False
+    is_of_lifespan: bool | Serving = False
     is_of_test: bool = False
     nested: int = 0
     has_failed: bool = False
@@ -76,8 +97,12 @@ class LogicalConnection:
         if self.task is None:
             self.task = current_actor()
             self.request = REQUEST.get()
-            self.root = _known(self.task) if self.request is None else self.request.sender
-            self.is_of_lifespan = bool(IN_LIFESPAN.get())
+            # Not its truth, which changes.
+            self.is_of_lifespan = lifespan = IN_LIFESPAN.get()
+            if self.request is not None:
+                self.root = self.request.sender
+            else:
+                self.root = lifespan.sender if isinstance(lifespan, Serving) else _known(self.task)
             self.is_of_test = is_of_test
 
     def end(self) -> None:

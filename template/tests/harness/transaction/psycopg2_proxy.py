@@ -25,12 +25,14 @@ class Psycopg2Proxy:
         readonly: whether transactions are read-only; None for the server's default.
         deferrable: as psycopg2's.
         autocommit: as psycopg2's.
+        cursor_factory: the class that a listener has set; None for that of the engine.
     """
 
     def __init__(self, shared: SynchronousConnection) -> None:
         accept_proxies()
         self.shared, self.logical = shared, LogicalConnection()
-        self.is_entered = self.autocommit = self._is_closed = False
+        self.autocommit = self._is_closed = False
+        self.cursor_factory: Any = None
         self.isolation_level: str | None = None
         self.readonly: bool | None = None
         self.deferrable: bool | None = None
@@ -52,7 +54,7 @@ class Psycopg2Proxy:
     def cursor(self, name: str | None = None, cursor_factory: Any = None, **options: Any) -> Any:
         """As psycopg2's."""
         raw = self.raw
-        factory = cursor_factory or raw.cursor_factory or _plain_cursor()
+        factory = cursor_factory or self.cursor_factory or raw.cursor_factory or _plain_cursor()
         if name is not None:
             # psycopg2 is in autocommit mode, in which a cursor of the server ends with its statement.
             options["withhold"] = True

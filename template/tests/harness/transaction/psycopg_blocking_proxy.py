@@ -35,12 +35,14 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
                 super().executemany(*arguments, **options)
 
         def stream(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+            # Read at once: a generator may continue in another thread, after a statement of another session.
             with self._conn.sending():
-                yield from super().stream(*arguments, **options)
+                rows = list(super().stream(*arguments, **options))
+            yield from rows
 
         @contextmanager
         def copy(self, *arguments: Any, **options: Any) -> Iterator[Any]:
-            with self._conn.sending(), super().copy(*arguments, **options) as copy:
+            with self._conn.sending(is_copy=True), super().copy(*arguments, **options) as copy:
                 yield copy
 
     class ServerCursor(raw.server_cursor_factory):  # type: ignore[misc,name-defined]
@@ -49,11 +51,10 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
                 return super().execute(*arguments, **options)
 
     class PsycopgProxy(Connection[Any]):
-        __slots__ = ("_is_closed", "_modes", "is_entered", "logical", "shared")
+        __slots__ = ("_is_closed", "_modes", "logical", "shared")
 
         logical: LogicalConnection
         shared: SynchronousConnection
-        is_entered: bool
         _is_closed: bool
         _modes: dict[str, Any]
 
@@ -92,7 +93,7 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
             self.__dict__ = shared.raw.__dict__
 
         @contextmanager
-        def sending(self, *arguments: object) -> Iterator[None]:
+        def sending(self, *arguments: object, is_copy: bool = False) -> Iterator[None]:
             if self.autocommit and self.logical.next_statement is None:
                 if arguments[:1] == (PING,) and shared.raw is not None:
                     with shared.free:
@@ -100,7 +101,7 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
                     return
                 self.logical.next_statement = NextStatement(Kind.WRITE, is_autocommit=True)
             self.logical.begin(is_of_test=False)
-            with shared.statement(self.logical):
+            with shared.statement(self.logical, is_copy=is_copy):
                 yield
 
         def commit(self) -> None:
@@ -137,6 +138,6 @@ def blocking_psycopg_proxy(shared: SynchronousConnection) -> Any:
 
     proxy = PsycopgProxy.__new__(PsycopgProxy)
     proxy.__dict__ = raw.__dict__
-    proxy._is_closed, proxy._modes, proxy.is_entered = False, {}, False
+    proxy._is_closed, proxy._modes = False, {}
     proxy.logical, proxy.shared = LogicalConnection(), shared
     return proxy

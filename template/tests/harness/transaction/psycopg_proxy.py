@@ -44,11 +44,10 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
                 return await super().execute(*arguments, **options)
 
     class PsycopgProxy(AsyncConnection[Any]):
-        __slots__ = ("_is_closed", "_modes", "is_entered", "logical", "shared")
+        __slots__ = ("_is_closed", "_modes", "logical", "shared")
 
         logical: LogicalConnection
         shared: SharedConnection
-        is_entered: bool
         _is_closed: bool
         _modes: dict[str, Any]
 
@@ -134,6 +133,6 @@ def psycopg_proxy(shared: SharedConnection) -> Any:
 
     proxy = PsycopgProxy.__new__(PsycopgProxy)
     proxy.__dict__ = raw.__dict__
-    proxy._is_closed, proxy._modes, proxy.is_entered = False, {}, False
+    proxy._is_closed, proxy._modes = False, {}
     proxy.logical, proxy.shared = LogicalConnection(), shared
     return proxy

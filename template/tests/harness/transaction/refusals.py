@@ -72,6 +72,17 @@ STAYS_OPEN = (
     "roll back."
 )
 
+SENDS = "Timed out after {} s: another thread is still sending a statement on the connection of the test."
+
+COPIES = "A COPY of another session is still in progress on the connection of the test."
+
+RUN_ENDED = "A session was used after the test database had ended. Use it in a test, in a fixture or in the lifespan."
+
+LEFT_RUNNING = (
+    "A thread that {} has started uses the database after the end of the test. Join the thread before the test "
+    "returns, or start it in the lifespan."
+)
+
 STILL_RUNS = "The test ended, and a statement is still running {} s later. Await it before the test returns."
 
 

@@ -164,7 +164,7 @@ class Savepoints:
             owner = point.owner
             if not point.is_needed or owner is logical:
                 continue
-            if owner.is_of_lifespan != logical.is_of_lifespan or (
+            if bool(owner.is_of_lifespan) != bool(logical.is_of_lifespan) or (
                 owner.is_of_lifespan and owner.task is not logical.task
             ):
                 return owner

@@ -3,39 +3,31 @@
 The transactions are those of `SharedConnection`: COMMIT becomes RELEASE, and ROLLBACK becomes ROLLBACK TO.
 """
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from time import monotonic
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from .blocking_connection import BlockingConnection, finished
-from .connection_of_tests import ConnectionOfTests
 from .logical_connection import DRIVER_STATEMENT, LogicalConnection
 from .outer_transaction import Mode
 from .raw_connection import Driver, is_of_server
-from .refusals import OWN_DATABASE, STAYS_OPEN, STILL_RUNS, IsolationError
+from .refusals import RUN_ENDED, STILL_RUNS, IsolationError, NoTestDatabaseError
 from .shielded import LIMIT
+from .threads import ConnectionOfThreads
 
 
 @dataclass(eq=False)
-class SynchronousConnection(ConnectionOfTests):
-    """A connection of psycopg or psycopg2, opened when the first synchronous engine connects.
+class SynchronousConnection(ConnectionOfThreads):
+    """A connection of psycopg or psycopg2, opened when the first synchronous engine connects."""
 
-    Attributes:
-        free: held while a statement is being sent; notified at the end of each transaction.
-    """
-
-    free: threading.Condition = field(default_factory=threading.Condition)
     _open: tuple[Driver, Callable[[], Any]] | None = None
 
     def connect(self, driver: Driver, open_: Callable[[], Any]) -> None:
         """Open the connection unless it is open; `open_` also reopens it later."""
         with self.free:
             if not self.transactions.is_open:
-                self._open = driver, open_
+                self._open, self.is_stopped = (driver, open_), False
                 self._reopen()
 
     def reopen_if_closed(self) -> None:
@@ -45,9 +37,10 @@ class SynchronousConnection(ConnectionOfTests):
                 self._reopen()
 
     def _reopen(self) -> None:
-        if self._open is not None:
-            driver, open_ = self._open
-            self.transactions.use(BlockingConnection(driver, open_()))
+        if self._open is None:
+            raise NoTestDatabaseError(RUN_ENDED)
+        driver, open_ = self._open
+        self.transactions.use(BlockingConnection(driver, open_()))
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test or a fixture, and before the startup of the lifespan."""
@@ -71,7 +64,10 @@ class SynchronousConnection(ConnectionOfTests):
             self.terminate()
             raise
         try:
-            wrong = self._wait_for_lifespan()
+            if not self.free.wait_for(lambda: self.copying is None, LIMIT):
+                self.terminate()
+                return STILL_RUNS.format(LIMIT)
+            wrong = self.wait_for_lifespan()
             self.transactions.mode = "outside"
             if self.transactions.connection is None:
                 return wrong
@@ -100,6 +96,14 @@ class SynchronousConnection(ConnectionOfTests):
         if connection is not None:
             finished(connection.close())
 
+    def stop(self) -> bool:
+        """Close it for good: tasks of the lifespan that wait for a test fail; returns whether it was ever open."""
+        was_used, self._open, self.is_stopped = self._open is not None, None, True
+        # Without the mutex: a thread may hold it for long, and its statement fails.
+        self.terminate()
+        self.wake()
+        return was_used
+
     @contextmanager
     def closed(self) -> Iterator[None]:
         """Close the connection, and let no engine open another one in the block."""
@@ -108,8 +112,12 @@ class SynchronousConnection(ConnectionOfTests):
             yield
 
     @contextmanager
-    def statement(self, logical: LogicalConnection) -> Iterator[None]:
+    def statement(self, logical: LogicalConnection, *, is_copy: bool = False) -> Iterator[None]:
         """Let the block send a statement, exclusively, with the savepoint of its transaction on top.
+
+        Args:
+            logical: the connection that sends the statement.
+            is_copy: whether the block may end in another thread.
 
         Raises:
             IsolationError: a savepoint test cannot imitate the statement; the message says what to write instead.
@@ -118,14 +126,15 @@ class SynchronousConnection(ConnectionOfTests):
         if not logical.is_connecting:
             # The driver may be called without SQLAlchemy.
             self.isolate_if_needed()
-        with self.free:
-            self._wait_for_others(logical)
+        with self.held(logical):
+            self.wait_for_others(logical)
             logical.is_sending = True
             try:
                 self.reopen_if_closed()
                 if not self.transactions.can_send_now(logical, next_statement):
                     finished(self.transactions.prepare(logical, next_statement, self.transactions.mode))
-                yield
+                with self.released_for_copy(logical) if is_copy else nullcontext():
+                    yield
             except BaseException as error:
                 if next_statement.is_autocommit:
                     finished(self.transactions.roll_back(logical))
@@ -140,7 +149,7 @@ class SynchronousConnection(ConnectionOfTests):
 
     def commit(self, logical: LogicalConnection) -> None:
         """Commit a transaction; its changes stay until the outer transaction ends."""
-        with self.free:
+        with self.held(logical):
             try:
                 finished(self.transactions.commit(logical))
             finally:
@@ -148,7 +157,7 @@ class SynchronousConnection(ConnectionOfTests):
 
     def roll_back(self, logical: LogicalConnection) -> None:
         """Roll back a transaction; raises `IsolationError` if that would undo changes of another transaction."""
-        with self.free:
+        with self.held(logical):
             try:
                 finished(self.transactions.roll_back(logical))
             finally:
@@ -157,27 +166,5 @@ class SynchronousConnection(ConnectionOfTests):
     def end_connecting(self, logical: LogicalConnection) -> None:
         """Called when the pool has set up a connection."""
         logical.is_connecting = False
-        with self.free:
+        with self.held(logical):
             finished(self.transactions.end_connecting("COMMIT"))
-
-    def _wait_for_others(self, logical: LogicalConnection) -> None:
-        """Wait until this transaction may send a statement: the lifespan's and the test's are not nested."""
-        deadline = monotonic() + LIMIT
-        while (blocker := self._blocker(logical)) is not None:
-            if asyncio._get_running_loop() is not None:
-                # The event loop must go on, so that the other transaction can end.
-                return
-            # Without a time limit for the lifespan: a test that does not wait for it may keep its transaction open.
-            is_limited = not logical.is_of_lifespan or blocker.is_of_lifespan
-            if not self.free.wait(deadline - monotonic() if is_limited else None):
-                wrong = STAYS_OPEN.format(blocker.name, LIMIT)
-                self.transactions.refuse(f"{wrong} Waiting for it: {logical.name}. {OWN_DATABASE}")
-
-    def _wait_for_lifespan(self) -> str | None:
-        """Wait until a task of the lifespan has ended its transaction; returns an error message, or None."""
-        deadline = monotonic() + LIMIT
-        with self.free:
-            while (owner := self.transactions.savepoints.lifespan_owner()) is not None:
-                if not self.free.wait(deadline - monotonic()):
-                    return STAYS_OPEN.format(owner.name, LIMIT)
-        return None

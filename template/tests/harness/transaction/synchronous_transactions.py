@@ -17,4 +17,4 @@ class SynchronousTransactions(Transactions):
 
 def without_await(advice: str) -> str:
     """The same advice for synchronous code."""
-    return advice.replace("`await ", "`").replace("`async with", "`with")
+    return advice.replace("`await ", "`").replace("`async with session", "`with session")

@@ -1,14 +1,14 @@
 """Finds what `[tool.savepoint]` has to name, and prints or writes it.
 
     uv run python -m tests.harness.adopt                           # prints the lines
-    uv run --with tomlkit python -m tests.harness.adopt --write    # writes them
+    uv run --with tomlkit python -m tests.harness.adopt --write    # writes them; --check: and runs the checks
 
 What is written already is kept.
 """
 
 import re
+import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,60 +16,37 @@ from typing import Any
 
 from .dependencies import dependencies, reason_against
 from .fixtures import Fixtures
-from .service import HARNESS, Service, is_not_own
+from .imports import bare_imports, hidden_packages
+from .messages import (
+    BACKENDS,
+    BARE_IMPORTS,
+    HEADERS,
+    HIDDEN,
+    HIDING,
+    NO_APPLICATION,
+    NO_METADATA,
+    OF_DATABASES,
+    PLUGINS,
+    REPLACING,
+    SEVERAL,
+    SYNCHRONOUS,
+    TESTPATHS,
+    TRUSTED_HOSTS,
+    WHERE,
+    WITHOUT_MIGRATIONS,
+)
+from .service import HARNESS, Service
+from .texts import as_list, change, pytest_settings, read, toml
 
 PACKAGE = __package__.rpartition(".")[0]
+PROJECT = ("pyproject.toml", "*requirements*.txt", "requirements", "setup.*", "pytest.*", "Pipfile", "alembic.ini")
 TESTS, CHECKS = HARNESS.parent, HARNESS / "checks"
 PLUGIN = f'pytest_plugins = ["{PACKAGE}"]\n'
-PLUGINS = """\
-{} has `pytest_plugins` already. Add "{}" to its list."""
-SEVERAL = """\
-Several applications were found: {}. The first was taken. To test another, change `application`."""
-OF_DATABASES = """\
-These fixtures create a database or its tables, which the harness does from the migrations. Delete these lines of them,
-or the whole fixture if no test requests it. Move what else a fixture sets, such as environment variables."""
-SYNCHRONOUS = """\
-The engines are synchronous: in a test, they share one connection, one statement at a time. TestClient and the service's
-own sessions work as they are. What a fixture with a wider scope than a function writes is in every test until the
-fixture ends. A test with several connections at once needs @pytest.mark.own_database."""
-HEADERS = """\
-Malformed requests are sent by `client`, without a token. To send them with a token, name a fixture that returns
-headers: malformed_request_client = "{}"."""
-HIDING = """\
-These fixtures have the name of one of the harness's. Your tests use yours; the harness does not need its own."""
-BACKENDS = """\
-Delete these fixtures. The harness has the fixture anyio_backend, with one event loop of asyncio for the whole run."""
-TRUSTED_HOSTS = """\
-The application has TrustedHostMiddleware. Set base_url under [tool.savepoint] to an address that it accepts:
-base_url = "http://localhost"."""
-WITHOUT_MIGRATIONS = """\
-There is no alembic.ini: the schema of the tests is that of the models, and the checks of migrations are skipped."""
-BARE_IMPORTS = """\
-These lines import modules of {0}/ by their bare names, which works in a folder that is no package. Write
-`from {1} import …`, or add "{0}" to pythonpath of pytest."""
-TESTPATHS = """\
-testpaths of pytest leaves the checks out of a plain run. Add "{}" to it."""
-HIDDEN = """\
-Python imports these folders as `{0}`, and cannot find them beside {0}/. Add an __init__.py to the folder above each."""
-NO_APPLICATION = """\
-No application was found: no function returns a FastAPI, and no module has one. Write it into pyproject.toml, and run
-this again:
-
-[tool.savepoint]
-application = "app.main:app"    # or a function: "app.main:create_app()"
-"""
-NO_METADATA = """\
-No metadata was found: no env.py has target_metadata, and no module has a declarative base. Write it into
-pyproject.toml, and run this again:
-
-[tool.savepoint]
-models_metadata = "app.models:Base.metadata"
-"""
 
 
 def settings(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not written yet; ends with a message if the application or the metadata is not found."""
-    answers = "".join(path.read_text(encoding="utf-8") for path in service.root.glob(".copier-answers*.yml"))
+    answers = "".join(read(path) for path in service.root.glob(".copier-answers*.yml"))
     version = re.search(r"^postgres_version: (\d+)$", answers, re.M)
     found: dict[str, Any] = {"postgres_version": int(version[1]) if version else 18}
     if "application" not in written:
@@ -83,44 +60,53 @@ def settings(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
 
 def written_settings(root: Path) -> dict[str, Any]:
     """`[tool.savepoint]` of pyproject.toml."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    table: dict[str, Any] = project.get("tool", {}).get("savepoint", {})
+    table: dict[str, Any] = toml(root / "pyproject.toml").get("tool", {}).get("savepoint", {})
     return table
 
 
+def is_project(root: Path) -> bool:
+    """Whether it is the folder of a service, which may have no pyproject.toml."""
+    return any(path for pattern in PROJECT for path in root.glob(pattern))
+
+
 def leaves_out_checks(root: Path) -> bool:
-    """Whether the setting `testpaths` in pyproject.toml names no folder of the checks."""
-    pytest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("pytest", {})
-    paths = pytest.get("ini_options", pytest).get("testpaths", [])
-    folders = paths.split() if isinstance(paths, str) else paths
+    """Whether the setting `testpaths` of pytest names no folder of the checks."""
+    folders = as_list(pytest_settings(root).get("testpaths"))
     return bool(folders) and not any(CHECKS.is_relative_to(root / folder) for folder in folders)
-
-
-def needs_plugin(root: Path) -> bool:
-    """Whether no conftest.py loads the harness."""
-    conftests = [path for path in root.rglob("conftest.py") if not any(is_not_own(part) for part in path.parts)]
-    return not any(PACKAGE in path.read_text(encoding="utf-8") for path in conftests)
 
 
 def write(root: Path, lines: dict[str, Any], *, plugin: bool) -> None:
     """Write them; comments and order of the files are kept."""
+
+    def with_lines(text: str) -> str:
+        if not text.strip():
+            return table(lines)
+        tomlkit = _tomlkit()
+        project = tomlkit.parse(text)
+        tool = project.setdefault("tool", tomlkit.table(is_super_table=True))
+        is_new = "savepoint" not in tool
+        tool.setdefault("savepoint", tomlkit.table()).update(lines)
+        if is_new:
+            # Before the next table.
+            tool["savepoint"].add(tomlkit.nl())
+        return f"{tomlkit.dumps(project).rstrip(chr(10))}\n"
+
+    if lines:
+        change(root / "pyproject.toml", with_lines)
+    if plugin:
+        change(root / "conftest.py", lambda text: text + ("\n" if text and text[-1] != "\n" else "") + PLUGIN)
+
+
+def _tomlkit() -> Any:
     try:
-        tomlkit: Any = import_module("tomlkit")
+        return import_module("tomlkit")
     except ModuleNotFoundError:
         sys.exit(f"tomlkit is not installed. Run: uv run --with tomlkit python -m {__package__} --write")
-    path = root / "pyproject.toml"
-    project = tomlkit.parse(path.read_text(encoding="utf-8"))
-    tool = project.setdefault("tool", tomlkit.table(is_super_table=True))
-    is_new = "savepoint" not in tool
-    tool.setdefault("savepoint", tomlkit.table()).update(lines)
-    if is_new:
-        # Before the next table.
-        tool["savepoint"].add(tomlkit.nl())
-    path.write_text(tomlkit.dumps(project).rstrip("\n") + "\n", encoding="utf-8")
-    if plugin:
-        conftest = root / "conftest.py"
-        text = conftest.read_text(encoding="utf-8") if conftest.exists() else ""
-        conftest.write_text(text + ("\n" if text and not text.endswith("\n") else "") + PLUGIN, encoding="utf-8")
+
+
+def table(lines: dict[str, Any]) -> str:
+    """The lines of pyproject.toml."""
+    return "".join(["[tool.savepoint]\n", *(f"{key} = {shown(value)}\n" for key, value in lines.items())])
 
 
 def shown(value: Any) -> str:
@@ -131,16 +117,16 @@ def shown(value: Any) -> str:
 def main(arguments: list[str]) -> None:
     """Print or write the lines, and print what only the service's owner can decide."""
     root = Path.cwd()
-    if arguments not in ([], ["--write"]):
-        sys.exit(f"usage: python -m {__package__} [--write]")
-    if not (root / "pyproject.toml").is_file():
-        sys.exit("Run this in the folder of pyproject.toml.")
+    if arguments not in ([], ["--write"], ["--write", "--check"]):
+        sys.exit(f"usage: python -m {__package__} [--write [--check]]")
+    if not is_project(root):
+        sys.exit(WHERE)
     if why := reason_against(dependencies(root)):
         sys.exit(why)
-    service = Service(root)
+    service = Service(root, as_list(pytest_settings(root).get("pythonpath")))
     fixtures = Fixtures(service)
     written = written_settings(root)
-    lines, plugin = settings(service, written), needs_plugin(root)
+    lines, plugin = settings(service, written), not service.loads(PACKAGE)
     # A second assignment would take the place of the first.
     has_plugins = plugin and service.assigns(root / "conftest.py", "pytest_plugins")
     plugin = plugin and not has_plugins
@@ -148,8 +134,7 @@ def main(arguments: list[str]) -> None:
         write(root, lines, plugin=plugin)
     verb = "written" if arguments else "to be written"
     if lines:
-        print(f"pyproject.toml, {verb}:\n\n[tool.savepoint]")
-        print("".join(f"{key} = {shown(value)}\n" for key, value in lines.items()))
+        print(f"pyproject.toml, {verb}:\n\n{table(lines)}")
     if plugin:
         print(f"conftest.py, {verb}:\n\n{PLUGIN}")
     if has_plugins:
@@ -172,11 +157,16 @@ def main(arguments: list[str]) -> None:
         (OF_DATABASES, fixtures.of_databases()),
         (BACKENDS, fixtures.backends()),
         (HIDING, fixtures.hiding()),
-        (BARE_IMPORTS.format(TESTS.relative_to(root).as_posix(), PACKAGE.rpartition(".")[0]), service.bare_imports()),
-        (HIDDEN.format(TESTS.name), service.hidden_packages()),
+        (REPLACING, fixtures.replacing()),
+        (BARE_IMPORTS.format(TESTS.relative_to(root).as_posix(), PACKAGE.rpartition(".")[0]), bare_imports(service)),
+        (HIDDEN.format(TESTS.name), hidden_packages(service)),
     ):
         if places := list(found):
             print("\n".join([heading, *(f"  {place}" for place in places), ""]))
+    if "--check" in arguments:
+        sys.stdout.flush()
+        # As a command, since this process has imported the harness without pytest.
+        sys.exit(subprocess.run([sys.executable, "-m", "pytest", CHECKS], check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -12,42 +12,69 @@ BACKEND = "anyio_backend"
 DATABASE = re.compile(
     r"\b(create|drop)_(all|database)\b|\b(CREATE|DROP) DATABASE\b|PostgresContainer|command\.(up|down)grade"
 )
-Fixture = ast.FunctionDef | ast.AsyncFunctionDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Fixture = tuple[str, Function]
 
 
 class Fixtures:
-    """The fixtures of a service; those with an underscore are left out."""
+    """The fixtures of a service, and the hooks of its conftest files."""
 
     def __init__(self, service: Service) -> None:
         self._root = service.root
-        self._own = [(path, node) for path, tree in service.modules for node in _fixtures(tree)]
+        self._own = [(path, *fixture) for path, tree in service.modules for fixture in _fixtures(tree)]
+        self._hooks = [(path, *hook) for path, tree in service.modules for hook in _hooks(path, tree)]
+        self._of_harness = {
+            name for path in HARNESS.rglob("*.py") for name, _ in _fixtures(ast.parse(path.read_bytes()))
+        }
 
     def hiding(self) -> Iterator[str]:
-        """Those that have the name of one of the harness's: `conftest.py:8: client`."""
-        public = {node.name for path in HARNESS.rglob("*.py") for node in _fixtures(ast.parse(path.read_bytes()))}
-        for path, node in self._own:
-            if node.name in public and node.name != BACKEND and not DATABASE.search(ast.unparse(node)):
-                yield self._place(path, node)
+        """Those that have the name of a public one of the harness: `conftest.py:8: client`."""
+        for path, name, node in self._own:
+            if name in self._of_harness and name[0] != "_" and name != BACKEND and not _is_of_database(node):
+                yield self._place(path, name, node)
+
+    def replacing(self) -> Iterator[str]:
+        """Those that have the name of one which the harness itself requests: `conftest.py:8: _server`."""
+        return (self._place(*own) for own in self._own if own[1] in self._of_harness and own[1][0] == "_")
 
     def of_databases(self) -> Iterator[str]:
-        """Those that create a database or its tables."""
-        return (self._place(path, node) for path, node in self._own if DATABASE.search(ast.unparse(node)))
+        """Those that create a database or its tables, and such hooks."""
+        return (self._place(*own) for own in [*self._own, *self._hooks] if _is_of_database(own[2]))
 
     def backends(self) -> Iterator[str]:
         """Those named `anyio_backend`."""
-        return (self._place(path, node) for path, node in self._own if node.name == BACKEND)
+        return (self._place(*own) for own in self._own if own[1] == BACKEND)
 
     def headers(self) -> list[str]:
         """The names of those that return the headers of a client."""
-        return [node.name for _, node in self._own if node.name.endswith("headers")]
+        return [name for _, name, _ in self._own if name.endswith("headers") and name[0] != "_"]
 
-    def _place(self, path: Path, node: Fixture) -> str:
-        return f"{path.relative_to(self._root)}:{node.lineno}: {node.name}"
+    def _place(self, path: Path, name: str, node: Function) -> str:
+        return f"{path.relative_to(self._root)}:{node.lineno}: {name}"
+
+
+def _is_of_database(node: Function) -> bool:
+    return bool(DATABASE.search(ast.unparse(node)))
 
 
 def _fixtures(tree: ast.Module) -> Iterator[Fixture]:
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            is_fixture = any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
-            if is_fixture and not node.name.startswith("_"):
-                yield node
+        if isinstance(node, Function):
+            for decorator in node.decorator_list:
+                if "fixture" in ast.unparse(decorator):
+                    yield _name(decorator) or node.name, node
+                    break
+
+
+def _name(decorator: ast.expr) -> str | None:
+    """The name that `@pytest.fixture(name="session")` gives."""
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    names = [keyword.value for keyword in keywords if keyword.arg == "name"]
+    return next((str(value.value) for value in names if isinstance(value, ast.Constant)), None)
+
+
+def _hooks(path: Path, tree: ast.Module) -> Iterator[Fixture]:
+    if path.name == "conftest.py":
+        for node in tree.body:
+            if isinstance(node, Function) and node.name.startswith("pytest_"):
+                yield node.name, node

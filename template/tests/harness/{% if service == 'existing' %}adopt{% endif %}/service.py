@@ -2,13 +2,14 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 HARNESS = Path(__file__).resolve().parents[1]
 
-NOT_OWN = ("venv", "node_modules")
+NOT_OWN = ("venv", "node_modules", "site-packages", "build", "dist")
 ASYNCHRONOUS = {"create_async_engine", "async_engine_from_config", "AsyncEngine", "AsyncSession"}
+BASES = {"DeclarativeBase", "DeclarativeBaseNoMeta"}
 Module = tuple[Path, ast.Module]
 
 
@@ -17,25 +18,33 @@ class Service:
 
     Args:
         root: the folder of pyproject.toml.
+        pythonpath: folders from which Python imports, besides the root, such as "backend".
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, pythonpath: Iterable[str] = ()) -> None:
         self.root = root
+        self.pythonpath = sorted((root / folder for folder in pythonpath), key=lambda path: len(path.parts))
         self.modules = list(self._parsed())
 
     def _parsed(self) -> Iterator[Module]:
         for path in sorted(self.root.rglob("*.py")):
-            parts = path.relative_to(self.root).parts
-            if HARNESS in path.parents or any(map(is_not_own, parts)):
+            if HARNESS in path.parents or self._is_not_own(path):
                 continue
             try:
                 yield path, ast.parse(path.read_bytes())
             except (SyntaxError, ValueError):
                 print(f"{path.relative_to(self.root)}: not read: a syntax error", file=sys.stderr)
 
+    def _is_not_own(self, path: Path) -> bool:
+        """Whether it is in a folder that has no code of the service, such as a virtual environment."""
+        parts = path.relative_to(self.root).parts
+        is_environment = (self.root / parts[0] / "pyvenv.cfg").exists()
+        return is_environment or any(part[0] == "." or part in NOT_OWN for part in parts)
+
     def name(self, path: Path) -> str:
         """The dotted name by which a file is imported."""
-        parts = list(path.relative_to(self.root).with_suffix("").parts)
+        folder = [each for each in self.pythonpath if path.is_relative_to(each)] or [self.root]
+        parts = list(path.relative_to(folder[-1]).with_suffix("").parts)
         if parts[0] == "src" and not (self.root / "src" / "__init__.py").exists():
             del parts[0]
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -58,31 +67,42 @@ class Service:
         return [application for rank, *_, application in sorted(found) if rank == min(found)[0]]
 
     def assigns(self, module: Path, name: str) -> bool:
-        """Whether a file assigns a name."""
-        return any(
-            isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets)
+        """Whether a file assigns a name, in whatever statement."""
+        return any(_assigned(tree, name) for path, tree in self.modules if path == module)
+
+    def loads(self, plugin: str) -> bool:
+        """Whether a conftest.py has the plugin in `pytest_plugins`."""
+        assigned = [
+            node
             for path, tree in self.modules
-            if path == module
-            for node in tree.body
-        )
+            if path.name == "conftest.py"
+            for statement in _assigned(tree, "pytest_plugins")
+            for node in ast.walk(statement)
+        ]
+        return any(isinstance(node, ast.Constant) and node.value == plugin for node in assigned)
 
     def alembic_ini(self) -> str | None:
         """The path of the alembic.ini that is nearest to the root."""
-        found = [path.relative_to(self.root) for path in self.root.rglob("alembic.ini")]
-        found = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+        found = [path for path in self.root.rglob("alembic.ini") if not self._is_not_own(path)]
+        found = [path.relative_to(self.root) for path in found]
         return min(found, key=lambda path: (len(path.parts), path)).as_posix() if found else None
 
     def metadata(self) -> str | None:
         """As `app.models:Base.metadata`: env.py's `target_metadata`, or else that of the first declarative base."""
-        return self._metadata_of_env() or next(self._bases(), None)
+        return self._metadata_of_env() or next(self._bases(), None) or self._metadata_of_sqlmodel()
 
     def _bases(self) -> Iterator[str]:
         for path, tree in self.modules:
             for node in tree.body if not _is_of_tests(path) else ():
-                if isinstance(node, ast.ClassDef) and "DeclarativeBase" in {ast.unparse(base) for base in node.bases}:
+                if isinstance(node, ast.ClassDef) and BASES & {_last(base) for base in node.bases}:
                     yield f"{self.name(path)}:{node.name}.metadata"
                 elif isinstance(node, ast.Assign) and _calls(node.value, "declarative_base"):
                     yield f"{self.name(path)}:{ast.unparse(node.targets[0])}.metadata"
+
+    def _metadata_of_sqlmodel(self) -> str | None:
+        classes = (node for _, tree in self.modules for node in tree.body if isinstance(node, ast.ClassDef))
+        is_table = any(keyword.arg == "table" for node in classes for keyword in node.keywords)
+        return "sqlmodel:SQLModel.metadata" if is_table else None
 
     def _metadata_of_env(self) -> str | None:
         for path, tree in self.modules:
@@ -115,33 +135,15 @@ class Service:
         names = (node for _, tree in self.modules for node in ast.walk(tree) if isinstance(node, ast.Name))
         return any(node.id == "TrustedHostMiddleware" for node in names)
 
-    def bare_imports(self) -> Iterator[str]:
-        """Imports of modules beside a test by their bare names, which a package does not allow: `tests/test_a.py:3`."""
-        tests = HARNESS.parent
-        for path, tree in self.modules:
-            if path.parent != tests:
-                continue
-            for node in ast.walk(tree):
-                if not isinstance(node, ast.Import | ast.ImportFrom):
-                    continue
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-                is_relative = isinstance(node, ast.ImportFrom) and node.level > 0
-                if not is_relative and any((tests / f"{name.partition('.')[0]}.py").is_file() for name in names):
-                    yield f"{path.relative_to(self.root)}:{node.lineno}"
 
-    def hidden_packages(self) -> Iterator[str]:
-        """Folders that Python imports by the name of the folder of the tests, since their parent is no package."""
-        tests = HARNESS.parent
-        for path, _ in self.modules:
-            folder = path.parent
-            is_package = path.name == "__init__.py" and (folder.parent / "__init__.py").exists()
-            if path.name == "__init__.py" and not is_package and folder.name == tests.name and folder != tests:
-                yield folder.relative_to(self.root).as_posix()
-
-
-def is_not_own(part: str) -> bool:
-    """Whether a folder of this name has no code of the service."""
-    return part[0] == "." or part in NOT_OWN
+def _assigned(tree: ast.Module, name: str) -> list[ast.AST]:
+    """The statements that assign a name."""
+    assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)]
+    return [
+        node
+        for node in assignments
+        if name in {ast.unparse(target) for target in (node.targets if isinstance(node, ast.Assign) else [node.target])}
+    ]
 
 
 def _calls(node: ast.AST | None, name: str) -> bool:
@@ -153,6 +155,11 @@ def _calls_or_names(tree: ast.Module, name: str) -> bool:
     return any(
         isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).endswith(name) for node in ast.walk(tree)
     )
+
+
+def _last(node: ast.expr) -> str:
+    """The last name of a dotted name."""
+    return ast.unparse(node).rpartition(".")[2]
 
 
 def _is_of_tests(path: Path) -> bool:

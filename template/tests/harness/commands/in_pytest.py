@@ -1,0 +1,53 @@
+"""Runs a module of this folder in a session of pytest, which has the project's conftest, settings and server."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
+
+import pytest
+
+# The arguments of the command, and the file for its output, in JSON.
+VARIABLE = "SAVEPOINT_COMMAND"
+# A command takes the time that it takes, and the project's own options are for its tests.
+OPTIONS = ("-q", "--no-header", "--tb=short", "-o", "addopts=", "-p", "no:randomly", "-p", "no:cacheprovider")
+WITHOUT_LIMITS = ("-o", "savepoint_slow_test_seconds=86400", "-o", "savepoint_test_timeout_seconds=0")
+
+
+def run(command: str, **arguments: Any) -> str:
+    """The output of a command; ends the process with a message if it fails."""
+    with TemporaryDirectory() as folder:
+        output = Path(folder, "output")
+        variables = {VARIABLE: json.dumps({"output": str(output), **arguments}), "PYTEST_ADDOPTS": ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", Path(__file__).with_name(f"{command}.py"), *OPTIONS, *WITHOUT_LIMITS],
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        text = output.read_text(encoding="utf-8") if output.exists() else ""
+    if done.returncode:
+        sys.exit(text or done.stdout)
+    return text
+
+
+def given() -> dict[str, Any]:
+    """The arguments of the command."""
+    arguments: dict[str, Any] = json.loads(os.environ[VARIABLE])
+    return arguments
+
+
+def answer(text: str) -> None:
+    """Set the output of the command."""
+    Path(given()["output"]).write_text(text, encoding="utf-8")
+
+
+def refuse(message: str) -> NoReturn:
+    """End the command with a message: why it cannot be done, and what to do."""
+    answer(message)
+    pytest.fail(message, pytrace=False)
