@@ -20,6 +20,7 @@ FOLDERS = [
     "app",
     "database",
     "schema",
+    "rows",
     "guards",
     "runner",
     "reports",

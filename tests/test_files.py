@@ -25,6 +25,12 @@ WORDS = {
 }
 
 # Reviewed: files, and what a word of the feature means there. The list is short, and an entry that is not needed fails.
+# Of PostgreSQL's roles.
+OF_ROLES = [
+    *("connections/process", "connections/redirect", "connections/session_settings", "core/settings"),
+    *("database/application_role", "database/databases", "database/ownership", "database/roles_in_migrations"),
+    "postgres/url",
+]
 ALLOWED: dict[str, list[tuple[str, str]]] = {
     "auth": [
         # Of PostgreSQL: the password in a URL, the role that connects, how it authenticates.
@@ -35,14 +41,12 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/README.md", "passw"),
         ("/tests/README.md", "role"),
         ("/tests/harness/connections/drivers.py", "passw"),
-        ("/tests/harness/database/databases.py", "role"),
-        ("/tests/harness/database/ownership.py", "role"),
+        *((f"/tests/harness/{module}.py", "role") for module in OF_ROLES),
         # SET LOCAL SESSION AUTHORIZATION.
         ("/tests/harness/transaction/commit_effects.py", "auth"),
         ("/tests/harness/transaction/commit_effects.py", "_auth"),
         ("/tests/harness/database/kept_databases.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
-        ("/tests/harness/postgres/url.py", "role"),
         ("/tests/harness/postgres/local.py", "auth"),
         # Stripe's word for a card whose owner has to confirm.
         ("/tests/harness/stripe/errors.py", "auth"),

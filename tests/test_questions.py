@@ -65,6 +65,7 @@ def test_defaults(render: Render) -> None:
         "package_name": "my_service",
         "python_version": "3.11",
         "postgres_version": 18,
+        "postgres_image": "",
         "auth": True,
         "payments": True,
         "coverage_threshold": "80",
@@ -79,6 +80,7 @@ def test_every_question_says_what_it_decides(template: Path) -> None:
         "package_name",
         "python_version",
         "postgres_version",
+        "postgres_image",
         "auth",
         "payments",
         "coverage_threshold",
@@ -113,6 +115,8 @@ def test_nothing_asks_for_trust(template: Path) -> None:
         ("postgres_version", 16),
         ("postgres_version", 17),
         ("postgres_version", 18),
+        ("postgres_image", "pgvector/pgvector:pg18"),
+        ("postgres_image", "registry.example.com:5000/team/postgres:18.1"),
         ("auth", True),
         ("auth", False),
         ("payments", True),
@@ -177,6 +181,8 @@ def test_package_name_follows_the_project_name(ask: Ask, project_name: str, pack
         ("coverage_threshold", "high", PERCENT),
         ("coverage_threshold", "", PERCENT),
         ("coverage_threshold", True, PERCENT),
+        ("postgres_image", "postgis/postgis", "must be an image with a tag, such as postgis/postgis:18-3.6"),
+        ("postgres_image", "postgres:18 ", "must be an image with a tag, such as postgis/postgis:18-3.6"),
     ],
 )
 def test_refused(ask: Ask, target: Path, question: str, answer: object, accepted: str) -> None:
@@ -286,3 +292,14 @@ def test_the_message_gives_the_next_commands(template: Path, tmp_path: Path) -> 
     ]
     assert [line for line in said if line in commands] == commands
     assert "PostgreSQL 17" in done.stderr
+
+
+def test_an_image_is_used_everywhere(render: Render) -> None:
+    project = render(postgres_image="pgvector/pgvector:pg18")
+
+    assert "    image: pgvector/pgvector:pg18\n" in (project / "compose.yaml").read_text()
+    assert 'postgres_image = "pgvector/pgvector:pg18"\n' in (project / "pyproject.toml").read_text()
+    for name, number in (("tests", 2), ("nightly", 2)):
+        workflow = (project / ".github" / "workflows" / f"{name}.yml").read_text()
+        assert workflow.count("image: pgvector/pgvector:pg18 #") == number
+        assert "image: postgres:" not in workflow

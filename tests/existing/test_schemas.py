@@ -38,7 +38,7 @@ def test_an_extension_that_the_server_does_not_have(service: Changed) -> None:
 
     outcome = service.pytest()
 
-    assert "The server in use does not have no_such. Install a PostgreSQL that has it, and name it by" in outcome.output
+    assert "The server in use does not have no_such. Use one that has it: an installed PostgreSQL, by" in outcome.output
 
 
 def test_env_py_that_runs_no_migration(service: Changed) -> None:

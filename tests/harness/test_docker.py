@@ -38,6 +38,23 @@ async def test_record(db_session: AsyncSession, postgres_server: Server, number:
 WAITING = f"{RECORDING}    while True:\n        time.sleep(0.1)\n"
 
 
+def test_an_image_of_the_setting(in_docker: Sample, engine: str) -> None:
+    image = f"savepoint.test/postgres:{MAJOR}-more"
+    docker(engine, "tag", IMAGE, image)
+    try:
+        in_docker.write("tests/test_a.py", RECORDING)
+        project = (in_docker.folder / "pyproject.toml").read_text()
+        setting = f'[tool.savepoint]\npostgres_image = "{image}"\n'
+        in_docker.write("pyproject.toml", project.replace("[tool.savepoint]\n", setting))
+
+        outcome = in_docker.pytest()
+    finally:
+        docker(engine, "rmi", image)
+
+    assert "4 passed" in outcome.output, outcome.output
+    assert f"from {image}" in outcome.output
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_one_container_per_run_on_loopback(in_docker: Sample, workers: str) -> None:
     in_docker.write("tests/test_a.py", RECORDING)

@@ -13,6 +13,7 @@ TITLE = "Migrations of a database in use"
 LOCK_SAFE = Check("test_new_revisions.py::test_new_migrations_are_lock_safe")
 NEW = ("tests/harness/checks/test_new_revisions.py",)
 
+ALONE = (f"tests/harness/checks/{LOCK_SAFE.test}",)
 HEADING = "The upgrade of 0003 makes requests of the running release wait or fail:"
 REASON = 'takes_locks = "a few hundred rows"'
 
@@ -23,7 +24,8 @@ LONGER = 'op.alter_column("users", "email", type_=sa.{}, existing_nullable=False
 
 def unsafe(name: str, sentence: str, upgrade: str, *words: str) -> Mistake:
     """A revision with this upgrade."""
-    return Mistake(name, sentence, [revision("0003", upgrade)], LOCK_SAFE, [HEADING, *words, REASON])
+    # Some fail on rows too, which is reported by the check of data.
+    return Mistake(name, sentence, [revision("0003", upgrade)], LOCK_SAFE, [HEADING, *words, REASON], run=ALONE)
 
 
 MISTAKES: list[Mistake] = [
@@ -84,6 +86,63 @@ MISTAKES: list[Mistake] = [
         "require-concurrent-index-deletion",
         "op.drop_index(…, postgresql_concurrently=True)",
     ),
+    unsafe(
+        "an UPDATE of a whole table",
+        "All rows stay locked until the revision ends, and requests that write to them wait.",
+        'op.execute("UPDATE users SET email = lower(email)")',
+        "update-whole-table: All rows stay locked",
+        "update in batches, each in a transaction of its own",
+    ),
+    unsafe(
+        "an UPDATE of all rows of a new column",
+        "All rows stay locked until the revision ends, and requests that write to them wait.",
+        f'{ADD_NICKNAME}\n    op.execute("UPDATE users SET nickname = email WHERE nickname IS NULL")',
+        "update-whole-table",
+    ),
+    unsafe(
+        "LOCK TABLE",
+        "Every request that uses the table waits until the revision ends.",
+        'op.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")',
+        "lock-table: Requests that use the table wait",
+    ),
+    unsafe(
+        "VACUUM FULL",
+        "Reads and writes wait until the table is copied.",
+        'with op.get_context().autocommit_block():\n        op.execute("VACUUM FULL users")',
+        "vacuum-full: Reads and writes wait",
+    ),
+    unsafe(
+        "CLUSTER",
+        "Reads and writes wait until the table is copied.",
+        'op.execute("CLUSTER users USING pk_users")',
+        "cluster: Reads and writes wait",
+    ),
+    unsafe(
+        "a table that is made unlogged",
+        "Reads and writes wait until the table is copied, and a crash empties it.",
+        'op.execute("ALTER TABLE payments SET UNLOGGED")',
+        "set-unlogged",
+    ),
+    unsafe(
+        "a column with a volatile default",
+        "Reads and writes wait until each row has its own value.",
+        'op.add_column("users", sa.Column("key", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))',
+        "adding-field-with-default",
+    ),
+    unsafe(
+        "a default that is dropped while the running release needs it",
+        "The INSERTs of the running release do not name the column, and fail.",
+        'op.add_column("users", sa.Column("score", sa.Integer(), server_default="0", nullable=False))\n'
+        '    op.alter_column("users", "score", server_default=None)',
+        "public.users.score is NOT NULL and has no default",
+        "keep the default until no release needs it",
+    ),
+    unsafe(
+        "a table that is copied and dropped",
+        "Queries of the running release fail: they use the old name.",
+        'op.execute("CREATE TABLE bills AS TABLE payments")\n    op.drop_table("payments")',
+        "table public.payments and its 4 rows: they are under another name now",
+    ),
 ]
 
 RIGHT: list[Right] = [
@@ -135,6 +194,33 @@ RIGHT: list[Right] = [
                 f"{ADD_NICKNAME}\n    {INDEX_NICKNAME})",
                 DROP_NICKNAME,
                 says='takes_locks = "a few hundred rows"',
+            )
+        ],
+        run=NEW,
+    ),
+    Right(
+        "a constraint that is validated in a transaction of its own",
+        [
+            revision(
+                "0003",
+                'op.create_check_constraint(op.f("ck_users_email"), "users", "email > \'\'", '
+                "postgresql_not_valid=True)\n"
+                "    with op.get_context().autocommit_block():\n"
+                '        op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck_users_email")',
+                'op.drop_constraint(op.f("ck_users_email"), "users")',
+            )
+        ],
+        run=NEW,
+    ),
+    Right(
+        "an index and an UPDATE of a table that the revision has made from a query",
+        [
+            revision(
+                "0003",
+                'op.execute("CREATE TABLE latest AS SELECT id, email FROM users")\n'
+                '    op.create_index("ix_latest_email", "latest", ["email"])\n'
+                '    op.execute("UPDATE latest SET email = lower(email)")',
+                'op.drop_table("latest")',
             )
         ],
         run=NEW,

@@ -15,6 +15,8 @@ SETTINGS = "[tool.savepoint]\n"
 AGREE = Check("test_migrations.py::test_models_match_migrations")
 UP_AND_DOWN = Check("test_migrations.py::test_up_down_consistency")
 KEEP_DATA = Check("test_new_revisions.py::test_new_migrations_keep_data")
+# The check of locks fails for some of these too.
+KEEP_DATA_ALONE = (f"tests/harness/checks/{KEEP_DATA.test}",)
 CHECKS = ("tests/harness/checks",)
 
 HINT = "The models differ from the migrated database. Missing operations:"
@@ -79,6 +81,19 @@ def left_behind(what: str, statement: str, name: str) -> Mistake:
         UP_AND_DOWN,
         ["The downgrade of 0003 leaves objects behind (+)", f"+ {name}", "downgrade() must undo upgrade()"],
     )
+
+
+def loses(name: str, sentence: str, statements: list[str], *words: str) -> Mistake:
+    """An upgrade that loses data."""
+    upgrade = "\n    ".join(f"op.execute({statement!r})" for statement in statements)
+    heading = "The upgrade of 0003 deletes data:"
+    return Mistake(name, sentence, [revision("0003", upgrade)], KEEP_DATA, [heading, *words], run=KEEP_DATA_ALONE)
+
+
+def fails_on_rows(name: str, sentence: str, upgrade: str, *words: str) -> Mistake:
+    """An upgrade that fails if the tables have rows."""
+    heading = "The upgrade of 0003 fails if the tables have rows: migrations/versions/0003_new.py:"
+    return Mistake(name, sentence, [revision("0003", upgrade)], KEEP_DATA, [heading, *words], run=KEEP_DATA_ALONE)
 
 
 def drift(name: str, sentence: str, changes: list[Edit | File], *words: str) -> Mistake:
@@ -411,7 +426,11 @@ class Hero(OtherBase):
             ),
         ],
         KEEP_DATA,
-        ["The upgrade of 0003 deletes rows or columns", "DROP COLUMN is_active", 'destructive = "the reason"'],
+        [
+            "The upgrade of 0003 deletes data:",
+            "column public.users.is_active and its 4 values: ALTER TABLE users DROP COLUMN is_active",
+            'destructive = "the reason"',
+        ],
     ),
     Mistake(
         "a migration that deletes rows",
@@ -419,6 +438,68 @@ class Hero(OtherBase):
         [revision("0003", 'op.execute("DELETE FROM users WHERE NOT is_active")')],
         KEEP_DATA,
         ["The upgrade of 0003", "DELETE FROM users WHERE NOT is_active", 'destructive = "the reason"'],
+    ),
+    loses(
+        "a DO block that deletes rows",
+        "No reader of the first word sees it, and the rows are lost.",
+        ["DO $$ BEGIN DELETE FROM payments; END $$"],
+        "4 of 4 rows of public.payments: DO $$ BEGIN DELETE FROM payments; END $$",
+    ),
+    loses(
+        "rows moved away by a CTE",
+        "The running release no longer finds them.",
+        [
+            "CREATE TABLE old AS TABLE payments WITH NO DATA",
+            "WITH gone AS (DELETE FROM payments RETURNING *) INSERT INTO old SELECT * FROM gone",
+        ],
+        "4 of 4 rows of public.payments: ",
+    ),
+    loses(
+        "a column set to NULL",
+        "The values are lost, even after a downgrade.",
+        ["UPDATE payments SET succeeded_at = NULL"],
+        "values of public.payments.succeeded_at are NULL now: UPDATE payments SET succeeded_at = NULL",
+    ),
+    loses(
+        "a change of type that cuts values",
+        "The times are lost, even after a downgrade.",
+        ["ALTER TABLE users ALTER created_at TYPE date"],
+        "different values of public.users.created_at are 1 now: 2026-01-05: ALTER TABLE users ALTER created_at",
+    ),
+    fails_on_rows(
+        "a NOT NULL column without a default, which an empty table allows",
+        "The deployment fails at the first row.",
+        'op.add_column("users", sa.Column("team_id", sa.BigInteger(), nullable=False))',
+        'column "team_id" of relation "users" contains null values',
+        "give the column a server_default",
+    ),
+    fails_on_rows(
+        "a unique index on a column that has duplicates",
+        "The deployment fails, and CONCURRENTLY leaves an invalid index.",
+        'op.create_unique_constraint("uq_payments_currency", "payments", ["currency"])',
+        "Key (currency)=(",
+        "Several rows may have one value",
+    ),
+    fails_on_rows(
+        "a cast that not every value allows",
+        "The deployment fails at the first value that is no number.",
+        'op.execute("ALTER TABLE payments ALTER stripe_id TYPE bigint USING stripe_id::bigint")',
+        "invalid input syntax for type bigint",
+        "add a new column, and fill it with what can be converted",
+    ),
+    Mistake(
+        "a downgrade that fails on rows",
+        "A release that has written a long value cannot be rolled back.",
+        [
+            revision(
+                "0003",
+                'op.alter_column("users", "email", type_=sa.String(300))',
+                'op.alter_column("users", "email", type_=sa.String(20))',
+            )
+        ],
+        KEEP_DATA,
+        ["The downgrade of 0003 fails if the tables have rows", "value too long for type character varying(20)"],
+        run=KEEP_DATA_ALONE,
     ),
 ]
 
@@ -490,8 +571,45 @@ RIGHT: list[Right] = [
         run=CHECKS,
     ),
     Right(
-        "a data migration",
-        [revision("0003", 'op.execute("UPDATE users SET email = lower(email)")')],
+        "a data migration in batches",
+        [
+            revision(
+                "0003",
+                "with op.get_context().autocommit_block():\n        for first in range(0, 100_000, 10_000):\n"
+                '            op.execute(f"UPDATE users SET email = lower(email) '
+                'WHERE id BETWEEN {first} AND {first + 9_999}")',
+            )
+        ],
         run=CHECKS,
+    ),
+    Right(
+        "a column that takes over the values of another one, which stays",
+        [
+            *column(NICKNAME),
+            revision(
+                "0003",
+                f'{ADD_NICKNAME}\n    op.execute("UPDATE users SET nickname = email WHERE id < 1000000")',
+                DROP_NICKNAME,
+            ),
+        ],
+        run=CHECKS,
+    ),
+    Right(
+        "a unique constraint, with rows as production has them",
+        [
+            revision(
+                "0003",
+                "with op.get_context().autocommit_block():\n        op.create_index("
+                '"uq_payments_currency", "payments", ["currency"], unique=True, postgresql_concurrently=True)',
+                'op.drop_index("uq_payments_currency", "payments")',
+            ),
+            File(
+                "migrations/rows/0003.sql",
+                "INSERT INTO users (email, hashed_password) VALUES ('ada@example.com', '-');\n"
+                "INSERT INTO payments (user_id, idempotency_key, stripe_id, amount, currency, status)\n"
+                "SELECT id, 'a', 'pi_1', 350, 'eur', 'pending' FROM users;\n",
+            ),
+        ],
+        run=KEEP_DATA_ALONE,
     ),
 ]

@@ -26,6 +26,7 @@ MODULES = [
     "database.lock_waits",
     "schema.history",
     "schema.new_revisions",
+    "rows.fixtures",
     "guards.base",
     "guards.slow_test",
     "runner.event_loop",

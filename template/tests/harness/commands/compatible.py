@@ -7,8 +7,8 @@ import pytest
 from ..core.project import has_migrations, shown
 from ..core.source_lines import HARNESS
 from ..database.project_migrations import migrations_of
-from ..schema.history import reason
 from ..schema.new_revisions import GitError, added_since, branching_point, default_branch
+from ..schema.revisions import reason
 from .in_pytest import answer, given, refuse
 
 NOTHING = "No migration is new since {}: the deployed release has the schema that it knows."

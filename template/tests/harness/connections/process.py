@@ -2,6 +2,7 @@
 
 import pytest
 
+from ..core.settings import settings_of
 from .redirect import Redirect
 
 PROCESS_REDIRECT = Redirect()
@@ -11,6 +12,7 @@ REDIRECT = pytest.StashKey[Redirect]()
 def configure(config: pytest.Config) -> None:
     config.stash[REDIRECT] = PROCESS_REDIRECT
     PROCESS_REDIRECT.root = config.rootpath
+    PROCESS_REDIRECT.role = settings_of(config).application_role
     PROCESS_REDIRECT.listen(is_late=True)
     config.add_cleanup(PROCESS_REDIRECT.stop)
 

@@ -39,7 +39,7 @@ class Redirect(SharedConnections):
         is_shared: whether engines share one connection.
         has_separate_connection: whether the lifespan opened connections during startup that are not shared.
         is_listening: whether connections are redirected.
-        root: the project's folder.
+        root, role: the project's folder, and the role to which each connection changes.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Redirect(SharedConnections):
         self.engine_refusal: Callable[[str], Exception | None] = IsolationError
         super().__init__()
         self.is_shared = self.has_separate_connection = self.is_listening = False
-        self.root = FOLDER.parents[1]
+        self.root, self.role = FOLDER.parents[1], ""
         self.events = EngineEvents(lambda: place_of_call(self.root))
         self._database: URL | None = None
         self._patches = Patches()
@@ -112,14 +112,13 @@ class Redirect(SharedConnections):
             return
         given = dict(options.get(REQUESTED_BY, options))
         options.clear()
-        options |= {**given, REQUESTED_BY: given} if is_patched else given
+        options |= {name: value for name, value in given.items() if name not in ADDRESS}
+        options |= {REQUESTED_BY: given} if is_patched else {}
         self._isolate_if_needed(is_async=dialect.is_async)
         own_args, own_options = address(self.database(), dialect.driver)
         args[:] = own_args
-        for name in ADDRESS & options.keys():
-            del options[name]
         must_share = self._must_share(dialect.driver, is_async=dialect.is_async)
-        options |= with_settings(dialect.driver, options, self._of_lifespan.is_read_only(must_share)) | own_options
+        options |= self._with_settings(dialect.driver, options, must_share) | own_options
         if must_share and not dialect.is_async:
             # `intercept` returns the proxy.
             options[SHARES] = True
@@ -141,8 +140,7 @@ class Redirect(SharedConnections):
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
         must_share = shares or (is_creator and self._must_share(driver, is_async=is_async))
-        options = options_of(driver, arguments, options)
-        options = with_settings(driver, options, self._of_lifespan.is_read_only(must_share)) | own_options
+        options = self._with_settings(driver, options_of(driver, arguments, options), must_share) | own_options
         if must_share and not is_async:
             return synchronous_proxy(driver, self.synchronous, connect, own_arguments, options)
         if must_share:
@@ -158,9 +156,8 @@ class Redirect(SharedConnections):
     def refuse_direct(self, driver: str) -> None:
         """Raise if direct connections are refused."""
         if self.direct_refusal is not None:
-            raise IsolationError(
-                f"A connection was requested directly from {driver}{self.place()}. {self.direct_refusal}"
-            )
+            where = f"directly from {driver}{self.place()}"
+            raise IsolationError(f"A connection was requested {where}. {self.direct_refusal}")
         self.database()
 
     def database(self) -> URL:
@@ -181,6 +178,10 @@ class Redirect(SharedConnections):
         # Migrations run in a database of their own, also within a test that has none yet.
         if not IN_MIGRATION.get():
             (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
+
+    def _with_settings(self, driver: str, options: dict[str, Any], must_share: bool) -> dict[str, Any]:
+        role = "" if IN_MIGRATION.get() else self.role
+        return with_settings(driver, options, self._of_lifespan.is_read_only(must_share), role)
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"

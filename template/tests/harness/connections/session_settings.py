@@ -9,22 +9,29 @@ LOCK_TIMEOUT_MS = 10_000
 TRANSACTION_TIMEOUTS = {"idle_in_transaction_session_timeout", "transaction_timeout"}
 
 
-def with_settings(driver: str, options: dict[str, Any], is_read_only: bool) -> dict[str, Any]:
+def with_settings(driver: str, options: dict[str, Any], is_read_only: bool, role: str) -> dict[str, Any]:
     """The options of a connection, with session settings that the caller has not set.
 
     Args:
         is_read_only: whether transactions are read-only.
+        role: the role to which the session changes, and to which RESET ROLE returns; "": the user that connects.
     """
     settings = {"lock_timeout": str(LOCK_TIMEOUT_MS)}
+    if role:
+        settings["role"] = role
     if is_read_only:
         settings["default_transaction_read_only"] = "on"
     if driver == "asyncpg":
         return {**options, "server_settings": {**settings, **(options.get("server_settings") or {})}}
     if driver.startswith("psycopg"):
         # libpq uses the last of several values.
-        ours = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        ours = " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
         return {**options, "options": f"{ours} {options.get('options', '')}".strip()}
     return options
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace(" ", r"\ ")
 
 
 def without_transaction_timeouts(driver: str, options: dict[str, Any]) -> dict[str, Any]:

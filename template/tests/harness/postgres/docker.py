@@ -37,10 +37,11 @@ WAIT = 600
 REQUEST_TIMEOUT = 10
 
 
-def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Server:
-    """Start a container of `postgres:<major>`, and pull its image if it is missing.
+def start(folder: RunFolder, major: int, image: str, announce: Callable[[str], None]) -> Server:
+    """Start a container, and pull its image if it is missing.
 
     Args:
+        image: with its tag; "": `postgres:<major>`.
         announce: prints a line before the pull.
 
     Raises:
@@ -62,12 +63,13 @@ def start(folder: RunFolder, major: int, announce: Callable[[str], None]) -> Ser
     name = f"savepoint-{secrets.token_hex(4)}"
     script = [sys.executable, "-I", SCRIPT]
     # testcontainers' own variable for a mirror of Docker Hub.
-    image = f"{os.environ.get('TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX', '')}postgres:{major}"
+    name_of_image = image or f"postgres:{major}"
+    image = f"{os.environ.get('TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX', '')}{name_of_image}"
     if _is_missing(daemon, image):
         announce(f"postgres: pulling {image} (first run only)")
     failure = folder.supervise(
         {
-            "prepare": [*script, "start", name, f"postgres:{major}", *settings.arguments()],
+            "prepare": [*script, "start", name, name_of_image, *settings.arguments()],
             "serve": None,
             "cleanup": [*script, "remove", name],
             "user": None,

@@ -1,7 +1,7 @@
 """Records what each revision does: the schema after its upgrade and its downgrade, and the statements that it sends."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 from alembic.script import Script
+from psycopg.errors import ObjectInUse
 from sqlalchemy import Connection, Engine, event
 
 from ..database.databases import WorkerDatabases
 from ..database.migrations import Migrations
 from ..postgres.server import Server
 from .catalog import Catalog, Difference, catalog, catalog_by, differences
+from .revisions import parents, reason
 
 # How many of the newest downgrades are compared: each needs two catalogs, of 8 ms.
 NEWEST = 20
 
-# The beginning of a statement that deletes data.
-DESTRUCTIVE = re.compile(
-    r"\s*(DROP\s+TABLE|TRUNCATE|DELETE\s+FROM(?!\s+\S*alembic_version)|ALTER\s+TABLE.*?\sDROP\s+COLUMN)", re.I | re.S
-)
-
-# The file of each table, which changes when the table is rewritten.
-FILES = "SELECT oid, relfilenode FROM pg_class WHERE relkind IN ('r', 'm') AND oid >= 16384"
+# The file of each table, which changes when the table is rewritten, and its name. A partitioned table has no file.
+FILES = """
+    SELECT o.oid, relfilenode, format('%I.%I', nspname, relname) FROM pg_class o
+    JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'm') AND o.oid >= 16384
+"""
 
 Heads = frozenset[str]
 
@@ -44,6 +44,9 @@ class MigrationHistory:
         downgraded: the revisions whose downgrade has run, in order.
         compared: those of them whose schema after the downgrade was compared.
         rewrites: the revisions whose upgrade has rewritten an existing table.
+        created: the tables that each upgrade has created, by revision: `public.users`.
+        autocommitted: the statements of each upgrade in an `autocommit_block()`.
+        before_new: a copy of the database before the first new revision; None without tables.
     """
 
     migrations: Migrations
@@ -53,9 +56,13 @@ class MigrationHistory:
     downgraded: list[str] = field(default_factory=list)
     compared: set[str] = field(default_factory=set)
     rewrites: set[str] = field(default_factory=set)
+    created: dict[str, set[str]] = field(default_factory=dict)
+    autocommitted: dict[str, set[str]] = field(default_factory=dict)
+    before_new: str | None = None
     _schemas: dict[Heads, Catalog] = field(default_factory=dict)
     _files: dict[int, int] = field(default_factory=dict)
     _sent: list[str] = field(default_factory=list)
+    _autocommitted: set[str] = field(default_factory=set)
 
     @cached_property
     def revisions(self) -> list[Script]:
@@ -76,11 +83,23 @@ class MigrationHistory:
         """The file of a revision."""
         return Path(next(script.path for script in self.revisions if script.revision == revision))
 
-    def up(self, empty: Catalog) -> None:
-        """Upgrade to head; `empty` is the catalog before. Raises `MigrationError`."""
+    def up(
+        self, empty: Catalog, new: Collection[str] = (), copy: Callable[[str], str | None] = lambda name: None
+    ) -> None:
+        """Upgrade to head; raises `MigrationError`.
+
+        Args:
+            empty: the catalog before.
+            new: the new revisions.
+            copy: copies the database before the first of them, and returns the name of the copy.
+        """
         self._schemas[frozenset()] = empty
         event.listen(Engine, "before_cursor_execute", self._record)
         try:
+            for revision in self.heads(self.settled(new)):
+                self.migrations.upgrade(self.database, revision, self._after_upgrade)
+            if self._files:
+                self.before_new = copy(self.database)
             self.migrations.upgrade(self.database, watch=self._after_upgrade)
         finally:
             event.remove(Engine, "before_cursor_execute", self._record)
@@ -89,18 +108,38 @@ class MigrationHistory:
         """Downgrade to base, or to the newest irreversible revision; raises `MigrationError`."""
         self.migrations.downgrade(self.database, self.irreversible or "base", watch=self._after_downgrade)
 
-    def _record(self, connection: object, cursor: object, statement: str, *rest: object) -> None:
+    def settled(self, new: Collection[str]) -> list[str]:
+        """The revisions that are not new and need no new one, the oldest first."""
+        found: list[str] = []
+        for script in reversed(self.revisions):
+            if script.revision not in new and set(parents(self.migrations, script)) <= set(found):
+                found.append(script.revision)
+        return found
+
+    def heads(self, revisions: Collection[str]) -> list[str]:
+        """Those that none of the others needs."""
+        scripts = (script for script in self.revisions if script.revision in revisions)
+        needed = {parent for script in scripts for parent in parents(self.migrations, script)}
+        return [revision for revision in revisions if revision not in needed]
+
+    def _record(self, connection: Connection, cursor: object, statement: str, *rest: object) -> None:
         self._sent.append(statement)
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            self._autocommitted.add(statement)
 
     def _after_upgrade(self, *, ctx: Any, step: Any, heads: set[str], run_args: object) -> None:
         self.statements[step.up_revision_id] = list(self._sent)
+        self.autocommitted[step.up_revision_id] = set(self._autocommitted)
         if len(self.statements) >= len(self.revisions) - NEWEST:
             self._schemas[frozenset(heads)] = catalog_by(sender(ctx.connection))
-        files = dict(sender(ctx.connection)(FILES).all())
+        found = sender(ctx.connection)(FILES).all()
+        files = {oid: file for oid, file, _ in found}
+        self.created[step.up_revision_id] = {name for oid, _, name in found if oid not in self._files}
         if any(files.get(table, file) != file for table, file in self._files.items()):
             self.rewrites.add(step.up_revision_id)
         self._files = files
         self._sent.clear()
+        self._autocommitted.clear()
 
     def _after_downgrade(self, *, ctx: Any, step: Any, heads: set[str], run_args: object) -> None:
         self.downgraded.append(step.up_revision_id)
@@ -121,25 +160,31 @@ def sender(connection: Connection) -> Callable[[str], Any]:
     return lambda query: connection.exec_driver_sql(query.replace("%", "%%") if has_percent else query)
 
 
-def reason(script: Script, name: str) -> str | None:
-    """The reason that a revision states for `name`, as in `irreversible = "the old prices are deleted"`; or None."""
-    text: str | None = getattr(script.module, name, None)
-    return text
+def history_of(
+    migrations: Migrations, server: Server, databases: WorkerDatabases, new: list[Script]
+) -> MigrationHistory:
+    """The history of all revisions, in a new database."""
+    history = MigrationHistory(migrations, databases.create_empty())
+    with server.connect(history.database) as connection:
+        empty = catalog(connection)
 
+    def copy(name: str) -> str | None:
+        # env.py may have left its engine open.
+        with suppress(ObjectInUse):
+            return databases.clone(name)
+        return None
 
-def destructive_statements(statements: list[str]) -> list[str]:
-    """The statements that delete data, a line each."""
-    return [" ".join(statement.split()) for statement in statements if DESTRUCTIVE.match(statement)]
+    history.up(empty, {script.revision for script in new}, copy)
+    return history
 
 
 @pytest.fixture(scope="session")
 def migration_history(
-    _migrations: Migrations, _server: Server, _databases: WorkerDatabases
+    _migrations: Migrations, _server: Server, _databases: WorkerDatabases, _new_revisions: list[Script]
 ) -> Iterator[MigrationHistory]:
     """A database that was upgraded to head, and what each revision did."""
-    history = MigrationHistory(_migrations, _databases.create_empty())
-    with _server.connect(history.database) as connection:
-        empty = catalog(connection)
-    history.up(empty)
+    history = history_of(_migrations, _server, _databases, _new_revisions)
     yield history
     _databases.drop(history.database)
+    if history.before_new is not None:
+        _databases.drop(history.before_new)

@@ -10,7 +10,7 @@ from alembic.script import Script
 
 from ..core.deprecated import warn
 from ..database.migrations import Migrations
-from .history import reason
+from .revisions import reason
 
 # The Python files that were added since the commit of --revisions-since; None without the option.
 ADDED = pytest.StashKey[set[Path] | None]()

@@ -54,11 +54,13 @@ class Unsafe:
         statement: on one line.
         rule: the name of the rule.
         message: squawk's message.
+        instead: what is safe.
     """
 
     statement: str
     rule: str
     message: str
+    instead: str
 
     @property
     def key(self) -> str:
@@ -66,7 +68,7 @@ class Unsafe:
         return f"{self.rule}: {self.statement}"
 
     def __str__(self) -> str:
-        return f"{self.statement}\n    {self.rule}: {self.message}\n    Instead: {RULES[self.rule]}."
+        return f"{self.statement}\n    {self.rule}: {self.message}\n    Instead: {self.instead}."
 
 
 def squawk() -> str | None:
@@ -93,7 +95,7 @@ def unsafe(command: str, statements: list[str], major: int, *, rewrites: bool) -
     by_statement: dict[int, Unsafe] = {}
     for index, rule, message in sorted(found, key=lambda violation: violation[1] == "constraint-missing-not-valid"):
         if rule in RULES and (rewrites or rule != "changing-column-type"):
-            by_statement.setdefault(index, Unsafe(" ".join(ddl[index].split()), rule, message))
+            by_statement.setdefault(index, Unsafe(" ".join(ddl[index].split()), rule, message, RULES[rule]))
     return [by_statement[index] for index in sorted(by_statement)]
 
 

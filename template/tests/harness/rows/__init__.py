@@ -1,0 +1,1 @@
+"""New revisions run on rows: fills every table from PostgreSQL's catalog, and finds what an upgrade has lost."""
