@@ -263,5 +263,6 @@ def test_the_commands_are_those_of_the_project(planted: Changed, file: str, comm
 
     outcome = planted.pytest(f"{CHECKS}/test_migrations.py::test_models_match_migrations")
 
-    assert f"\nCreate a migration: {command}alembic -c db/alembic.ini revision -m " in outcome.output, outcome.output
+    revision = f"{command}alembic -c db/alembic.ini revision -m "
+    assert f", create a migration that drops them: {revision}" in outcome.output, outcome.output
     assert f"  {command}pytest {CHECKS} {WRITE}" in lines(outcome)

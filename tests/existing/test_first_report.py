@@ -46,8 +46,8 @@ PRODUCTION CAN FAIL
     [test_new_migrations_are_lock_safe]
 THE SCHEMA DRIFTS
   (2) The models differ from the migrations: queries fail, or autogenerate drops what no model has.
-      drop_index books_pages
-      drop_column books, pages
+      only in migrations: column public.books.pages
+      only in migrations: index public.books_pages
     Remedy: A migration with the missing operations; or change the model.
     [test_models_match_migrations]
   (1) Downgrades that do not undo the upgrade: a release cannot be rolled back.

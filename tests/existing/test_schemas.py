@@ -80,6 +80,78 @@ def test_two_names_of_one_default(service: Changed) -> None:
     assert outcome.code == 0, outcome.output
 
 
+def test_an_index_that_create_all_cannot_create(service: Changed) -> None:
+    """The rest is compared."""
+    changed(service, "app/models.py", "class Book(Base):\n", BOOK_WITH_INDEX)
+    changed(service, "app/models.py", "String, func", "Index, String, func, text")
+
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py")
+
+    assert outcome.code == 0, outcome.output
+    said = "test_models_match_migrations: not compared, since create_all() cannot create it: index public.ix: "
+    assert f"{said}function gone(character varying) does not exist" in outcome.output
+
+    changed(service, "app/models.py", "    added_at", "    pages: Mapped[int]\n    added_at")
+
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py")
+
+    assert "op.add_column('books', sa.Column('pages', sa.Integer(), nullable=False))" in outcome.output
+
+
+BOOK_WITH_INDEX = """class Book(Base):
+    __table_args__ = (Index("ix", text("gone(title)")),)
+"""
+
+
+HERO = """from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class OtherBase(DeclarativeBase):
+    pass
+
+
+class Hero(OtherBase):
+    __tablename__ = "heroes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+
+
+def test_a_second_declarative_base(service: Changed) -> None:
+    """It is named until env.py knows it, and compared then."""
+    (service.folder / "app" / "heroes.py").write_text(HERO)
+    changed(
+        service, "alembic/env.py", "from app.models import Base", "from app import heroes\nfrom app.models import Base"
+    )
+    check = f"{CHECKS}/test_models.py::test_env_imports_every_model"
+    drift = f"{CHECKS}/test_migrations.py::test_models_match_migrations"
+
+    outcome = service.pytest(check)
+
+    assert "target_metadata of alembic/env.py lacks these tables" in outcome.output, outcome.output
+    assert "app/heroes.py: heroes" in outcome.output
+
+    both = "target_metadata=[Base.metadata, heroes.OtherBase.metadata]"
+    changed(service, "alembic/env.py", "target_metadata=Base.metadata", both)
+    outcome = service.pytest(check, drift)
+
+    assert list(outcome.failed) == [drift], outcome.output
+    assert "op.create_table('heroes'," in outcome.output
+
+
+def test_env_py_with_which_autogenerate_fails(service: Changed) -> None:
+    """The catalog is compared all the same, and SQL is printed."""
+    changed(service, "app/models.py", "    added_at", "    pages: Mapped[int]\n    added_at")
+    changed(service, "alembic/env.py", "Base.metadata)", "Base.metadata, include_object=lambda *arguments: 1 / 0)")
+
+    outcome = service.pytest(f"{CHECKS}/test_migrations.py::test_models_match_migrations")
+
+    assert 'op.execute("ALTER TABLE public.books ADD COLUMN pages integer NOT NULL")' in outcome.output
+    assert "Alembic's autogenerate fails, so its operations are not shown: alembic/env.py:" in outcome.output
+    assert "ZeroDivisionError: division by zero" in outcome.output
+    assert "Traceback" not in outcome.output
+
+
 def test_no_migrations_at_all(service: Changed) -> None:
     """The schema is that of the models, and is built again when a model changes."""
     shutil.rmtree(service.folder / "alembic")

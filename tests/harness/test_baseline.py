@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from harness.core.baseline import HEADER, Baseline, read, text_of, write
-from harness.core.findings import SEVERITIES, Finding
+from harness.core.findings import SEVERITIES
 from harness.schema.catalog import Difference, differences
-from harness.schema.operations import covers
 
 from tests.harness.sample import Sample
 from tests.rendering import Render
@@ -324,25 +323,6 @@ def test_a_difference_is_one_finding_with_two_lines() -> None:
         "lost column t.b",
         "new column t.d",
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "is_covered"),
-    [
-        ("column public.books.pages", True),
-        ("index public.books_pages", True),
-        ("constraint public.loans.loans_pkey", True),
-        ("relation public.loans", True),
-        ("relation public.books", False),
-        ("column public.books.title", False),
-        ("trigger public.books.t", False),
-        ("extension citext", False),
-    ],
-)
-def test_what_an_operation_says_is_not_said_again(name: str, is_covered: bool) -> None:
-    operations = [Finding("drop_column books, pages"), Finding("drop_index books_pages"), Finding("create_table loans")]
-
-    assert covers(operations, name) is is_covered
 
 
 def test_the_page_lists_each_check_by_its_severity(render: Render) -> None:

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import MetaData
 
 from ..core.findings import Finding, Findings, finds
 from ..core.project import alembic_command, shown, source_folders
 from ..core.settings import report_unused, settings_of
+from ..database.autogenerate import target_metadata
 from ..database.databases import WorkerDatabase
 from ..database.imported_files import imported_files
 from ..database.migrations import Migrations
 from ..postgres.server import Server
+from ..schema.drift import matching
+from .unknown_tables import unknown_tables
 
 # With one of these, the imports of env.py are known only at run time.
 DISCOVERY = ("import_module", "iter_modules", "walk_packages")
@@ -37,9 +41,30 @@ UNINDEXED_KEYS = """
     "Modules with tables that env.py does not import: autogenerate drops the tables.",
     "Import them in env.py, or in a module that it imports.",
 )
-def test_env_imports_every_model(migrations: Migrations, _findings: Findings, pytestconfig: pytest.Config) -> None:
+def test_env_imports_every_model(
+    migrations: Migrations,
+    _migrations: Migrations,
+    _models_metadata: MetaData,
+    _worker_database: WorkerDatabase,
+    _findings: Findings,
+    pytestconfig: pytest.Config,
+) -> None:
     env = migrations.folder / "env.py"
     name = shown(env, pytestconfig)
+    target = target_metadata(_migrations, _worker_database.name)
+    ignored = settings_of(pytestconfig).ignore_drift
+    _findings.add(
+        [
+            Finding(f"{shown(found.path, pytestconfig)}: {found.table.fullname}")
+            for found in (unknown_tables(pytestconfig, target) if target else ())
+            if not matching(found.name, ignored)
+        ],
+        f"target_metadata of {name} lacks these tables, so autogenerate drops them, and nothing compares them:",
+        "Add the metadata of their base: target_metadata = [Base.metadata, OtherBase.metadata]. If they are in another "
+        'database, add under [tool.savepoint] of pyproject.toml: ignore_drift = ["relation public.…"]',
+    )
+    _findings.fail_for_new()
+
     imported = imported_files(migrations.folder.glob("*.py"), pytestconfig.rootpath)
     if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
         pytest.skip(f"{name}, or a module that it imports, discovers modules at run time")

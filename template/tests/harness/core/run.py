@@ -6,7 +6,7 @@ error instead of one error per test.
 
 import hashlib
 import uuid
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import pytest
 
@@ -14,15 +14,16 @@ RUN_ID = pytest.StashKey[str]()
 SESSION = pytest.StashKey[pytest.Session]()
 
 # Kinds of summary lines: the server (not with `-q`), why the run was stopped, what it left behind, tables that a check
-# could not fill, and deprecated names and unused entries of settings.
-Kind = Literal["server", "stopped", "left", "unfilled", "outdated"]
+# could not fill, deprecated names and unused entries of settings, and what a check could not look at.
+Kind = Literal["server", "stopped", "left", "unfilled", "outdated", "notes"]
 LINES = pytest.StashKey[dict[Kind, list[str]]]()
 
 ABORTED = "Test run aborted"
 
 
 def configure(config: pytest.Config) -> None:
-    lines: dict[Kind, list[str]] = {"server": [], "stopped": [], "left": [], "unfilled": [], "outdated": []}
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    lines: dict[Kind, list[str]] = {kind: [] for kind in kinds}
     config.stash[LINES] = lines
     if hasattr(config, "workeroutput"):
         # Sent to the controller of pytest-xdist when this worker ends.
@@ -84,7 +85,7 @@ def show_server(terminalreporter: pytest.TerminalReporter, config: pytest.Config
 
 def summarize(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Write the other lines. Must be called after pytest's list of failed tests, which may be long."""
-    for kind in ("left", "unfilled", "outdated"):
+    for kind in ("left", "unfilled", "outdated", "notes"):
         for line in config.stash[LINES][kind]:
             terminalreporter.write_line(line)
     for message in config.stash[LINES]["stopped"]:

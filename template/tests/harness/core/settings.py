@@ -45,7 +45,7 @@ class Settings:
         public_routes: routes that need no signed-in user, e.g. `GET /health`.
         malformed_request_client: the fixture of the client that sends malformed requests.
         malformed_request_fixtures: fixtures that mock external services during malformed requests.
-        ignore_drift: objects that exist in migrations only, as the drift test names them: `trigger public.users.*`.
+        ignore_drift: what may differ between models and migrations, as the check names it: `trigger public.users.*`.
         naive_datetime_columns: columns that store timestamps without a time zone, as `table.column`.
         unindexed_foreign_keys: names of foreign keys that need no index.
         unpaginated_routes: paths of lists that need no limit.

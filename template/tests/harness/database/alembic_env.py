@@ -67,8 +67,12 @@ def takes_connection(env: Path) -> bool:
 
 
 @contextmanager
-def watching(watch: OnVersionApply | None) -> Iterator[None]:
-    """Call `watch` after each revision that runs in the block, besides what env.py calls; leave logging as it is."""
+def watching(watch: OnVersionApply | None, change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[None]:
+    """Call `watch` after each revision that runs in the block, besides what env.py calls; leave logging as it is.
+
+    Args:
+        change: called with the options that env.py passes to `context.configure`; may change them.
+    """
     configure, file_config = EnvironmentContext.configure, logging.config.fileConfig
 
     def configure_watched(
@@ -79,6 +83,8 @@ def watching(watch: OnVersionApply | None) -> Iterator[None]:
             _check(connection.dialect)
         own = options.get("on_version_apply") or ()
         options["on_version_apply"] = [*([own] if callable(own) else own), *([watch] if watch else [])]
+        if change is not None:
+            change(options)
         configure(self, connection, *arguments, **options)
 
     EnvironmentContext.configure = configure_watched  # type: ignore[method-assign]

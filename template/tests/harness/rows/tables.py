@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from ..schema.catalog import OWN
+from ..schema.table_queries import OWN
 from .types import Type, types_of
 
 # A version table of any name has this one column.

@@ -1,125 +1,97 @@
-"""Reads a database's schema from PostgreSQL's catalog, as one definition per object, and compares two schemas.
-
-Ignored, since a difference there has no effect: the order of columns, the names of NOT NULL constraints and of
-sequences owned by a column (a rename keeps the old name), objects of extensions, and Alembic's version table.
-"""
+"""Reads a database's schema from PostgreSQL's catalog, as one definition per object or attribute, and compares two."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
 
-OF_EXTENSION = "EXISTS (SELECT FROM pg_depend WHERE objid = o.oid AND classid = o.tableoid AND deptype = 'e')"
-OWN = f"nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT {OF_EXTENSION}"
-
-# Each query returns names and definitions. In each, `o` is the object and `pg_namespace` its schema.
-QUERIES = {
-    "schema": f"""
-        SELECT nspname, nspacl::text FROM pg_namespace o WHERE {OWN} AND nspname <> 'public'
-    """,
-    "extension": """
-        SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql'
-    """,
-    "relation": f"""
-        SELECT format('%I.%I', nspname, relname), concat_ws(' ',
-            CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
-                WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' END,
-            CASE relpersistence WHEN 'u' THEN 'unlogged' END,
-            CASE WHEN relrowsecurity THEN 'row security' END,
-            CASE WHEN relforcerowsecurity THEN 'forced' END,
-            amname, pg_get_partkeydef(o.oid), pg_get_expr(relpartbound, o.oid), reloptions::text, relacl::text,
-            CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(o.oid) END,
-            CASE WHEN seqrelid IS NOT NULL THEN format('%s from %s by %s, %s to %s, cache %s, cycle %s',
-                format_type(seqtypid, NULL), seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle) END,
-            obj_description(o.oid, 'pg_class'))
-        FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace
-        LEFT JOIN pg_am ON pg_am.oid = relam LEFT JOIN pg_sequence ON seqrelid = o.oid
-        WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {OWN} AND relname <> 'alembic_version'
-        AND NOT (relkind = 'S' AND EXISTS (SELECT FROM pg_depend
-            WHERE objid = o.oid AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i')))
-    """,
-    "column": f"""
-        SELECT format('%I.%I.%I', nspname, relname, attname), concat_ws(' ',
-            format_type(atttypid, atttypmod),
-            CASE WHEN attnotnull THEN 'not null' END,
-            CASE WHEN attcollation <> typcollation THEN 'collate ' || attcollation::regcollation END,
-            CASE attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
-            CASE attgenerated WHEN 's' THEN 'generated stored' WHEN 'v' THEN 'generated virtual' END,
-            CASE WHEN pg_get_expr(adbin, adrelid) ~ '^nextval' AND sequence IS NOT NULL
-                THEN 'default next of its own sequence'
-                -- Two names of one value.
-                ELSE 'default ' || replace(pg_get_expr(adbin, adrelid), 'CURRENT_TIMESTAMP', 'now()') END,
-            attacl::text, col_description(attrelid, attnum))
-        FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace
-        JOIN pg_attribute ON attrelid = o.oid JOIN pg_type t ON t.oid = atttypid
-        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-        CROSS JOIN LATERAL pg_get_serial_sequence(format('%I.%I', nspname, relname), attname) sequence
-        WHERE relkind IN ('r', 'p', 'f') AND attnum > 0 AND NOT attisdropped
-        AND {OWN} AND relname <> 'alembic_version'
-    """,
-    "constraint": f"""
-        SELECT format('%I.%I.%I', nspname, coalesce(relname, typname), conname), concat_ws(' ',
-            pg_get_constraintdef(o.oid), obj_description(o.oid, 'pg_constraint'))
-        FROM pg_constraint o JOIN pg_namespace n ON n.oid = connamespace
-        LEFT JOIN pg_class c ON c.oid = conrelid LEFT JOIN pg_type t ON t.oid = contypid
-        WHERE contype NOT IN ('n', 't') AND {OWN} AND relname IS DISTINCT FROM 'alembic_version'
-    """,
-    "index": f"""
-        SELECT format('%I.%I', nspname, relname), concat_ws(' ',
-            pg_get_indexdef(o.oid), CASE WHEN NOT indisvalid THEN 'invalid' END, reloptions::text)
-        FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_index ON indexrelid = o.oid
-        WHERE {OWN} AND indrelid IS DISTINCT FROM to_regclass('alembic_version')
-        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = o.oid AND contype IN ('p', 'u', 'x'))
-    """,
-    "type": f"""
-        SELECT format('%I.%I', nspname, typname), CASE typtype
-            WHEN 'e' THEN 'enum ' || (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
-                FROM pg_enum WHERE enumtypid = o.oid)
-            WHEN 'd' THEN concat_ws(' ', 'domain', format_type(typbasetype, typtypmod),
-                CASE WHEN typnotnull THEN 'not null' END, typdefault)
-            WHEN 'r' THEN (SELECT 'range of ' || format_type(rngsubtype, NULL) FROM pg_range WHERE rngtypid = o.oid)
-            ELSE 'composite ' || (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', '
-                ORDER BY attnum) FROM pg_attribute WHERE attrelid = typrelid AND NOT attisdropped) END
-        FROM pg_type o JOIN pg_namespace n ON n.oid = typnamespace LEFT JOIN pg_class c ON c.oid = typrelid
-        WHERE (typtype IN ('e', 'd', 'r') OR relkind = 'c') AND {OWN}
-    """,
-    "function": f"""
-        SELECT o.oid::regprocedure::text, CASE prokind WHEN 'a' THEN 'aggregate' ELSE pg_get_functiondef(o.oid) END
-        FROM pg_proc o JOIN pg_namespace n ON n.oid = pronamespace WHERE {OWN}
-    """,
-    "trigger": f"""
-        SELECT format('%I.%I.%I', nspname, relname, tgname), concat_ws(' ',
-            pg_get_triggerdef(o.oid), CASE WHEN tgenabled <> 'O' THEN 'enabled: ' || tgenabled::text END)
-        FROM pg_trigger o JOIN pg_class c ON c.oid = tgrelid JOIN pg_namespace n ON n.oid = relnamespace
-        WHERE NOT tgisinternal AND {OWN}
-    """,
-    "policy": f"""
-        SELECT format('%I.%I.%I', nspname, relname, polname), concat_ws(' ',
-            polcmd, CASE WHEN polpermissive THEN 'permissive' ELSE 'restrictive' END, polroles::regrole[]::text,
-            pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-        FROM pg_policy o JOIN pg_class c ON c.oid = polrelid JOIN pg_namespace n ON n.oid = relnamespace
-        WHERE {OWN}
-    """,
-}
+from .normal_form import normal_form
+from .queries import QUERIES
 
 Catalog = dict[str, str]
+# Runs a query and returns its rows.
+Rows = Callable[[str], Iterable[Any]]
 
-# PostgreSQL keeps the spelling with which an expression was created: casts of text, and brackets around one word, one
-# string or one list.
-CASTS = re.compile(r"::(?:character varying|text)(?:\[\])?")
-BRACKETS = re.compile(r"\((\w+|'[^']*'|ARRAY\[[^\[\]()]*\])\)")
+IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^".\s]+)'
+NAME = re.compile(rf"{IDENTIFIER}(?:\.{IDENTIFIER})*")
+
+# An attribute belongs to the object of this kind with the same name; a part, to the one whose name it begins with.
+ATTRIBUTES = {
+    "row security": "relation",
+    "storage parameters": "relation",
+    "replica identity": "relation",
+    "not null": "column",
+    "default": "column",
+    "column options": "column",
+}
+PARTS = dict.fromkeys(("column", "constraint", "trigger", "policy", "rule"), "relation") | {"domain constraint": "type"}
+# With spaces, so that the kind cannot be told by the first word.
+OTHERS = ("default privileges", "text search configuration", "text search dictionary", "event trigger")
+KINDS = sorted([*ATTRIBUTES, *PARTS, *OTHERS], key=len, reverse=True)
+TABLE = {
+    "index": re.compile(rf" ON (?:ONLY )?({NAME.pattern}) USING "),
+    "statistics": re.compile(rf" FROM ({NAME.pattern})$"),
+}
 
 
 def catalog(connection: Connection[Any]) -> Catalog:
     """The definitions of all objects of the database, by kind and name (`column public.users.email`)."""
-    return catalog_by(lambda query: connection.execute(query.encode()))
+    return catalog_by(rows_of(connection))
 
 
-def catalog_by(rows: Callable[[str], Iterable[Any]]) -> Catalog:
+def rows_of(connection: Connection[Any]) -> Rows:
+    """A function that runs a query on a connection and returns its rows."""
+    return lambda query: connection.execute(query.encode())
+
+
+def catalog_by(rows: Rows) -> Catalog:
     """The same as `catalog`, with a function that runs a query and returns its rows."""
-    return {f"{kind} {name}": definition or "" for kind, query in QUERIES.items() for name, definition in rows(query)}
+    return {f"{kind} {name}": definition or "" for query in QUERIES for kind, name, definition in rows(query)}
+
+
+def split(name: str) -> tuple[str, str]:
+    """The kind and the qualified name: ("column", "public.users.email")."""
+    kind = next((kind for kind in KINDS if name.startswith(f"{kind} ")), name.partition(" ")[0])
+    return kind, name.removeprefix(f"{kind} ")
+
+
+def identifiers(name: str) -> list[str]:
+    """The parts of a qualified name, as PostgreSQL quotes them."""
+    return re.findall(IDENTIFIER, name)
+
+
+def unquoted(name: str) -> tuple[str, ...]:
+    """The parts of a qualified name, without quotes."""
+    return tuple(part[1:-1].replace('""', '"') if part.startswith('"') else part for part in identifiers(name))
+
+
+def parent(name: str, definition: str) -> str | None:
+    """The object that an object or an attribute is part of: it is created and dropped with that."""
+    kind, qualified = split(name)
+    if kind in ATTRIBUTES:
+        return f"{ATTRIBUTES[kind]} {qualified}"
+    if kind in PARTS:
+        return f"{PARTS[kind]} {'.'.join(identifiers(qualified)[:-1])}"
+    if kind in TABLE and (found := TABLE[kind].search(definition)):
+        return f"relation {found[1]}" if len(identifiers(found[1])) > 1 else f"relation public.{found[1]}"
+    if kind == "grant":
+        return qualified.removeprefix("on ").rpartition(" to ")[0]
+    if kind == "comment":
+        return _commented(qualified.removeprefix("on "))
+    return None
+
+
+def _commented(what: str) -> str:
+    kind, _, name = what.partition(" ")
+    if kind == "constraint":
+        constraint, _, table = name.partition(" on ")
+        return f"constraint {table}.{constraint}"
+    if kind == "column":
+        return what
+    # "materialized view public.totals"
+    return f"relation {NAME.findall(what)[-1]}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +110,11 @@ class Difference:
 
     def __str__(self) -> str:
         definitions = {"-": self.expected, "+": self.actual}
-        return "\n".join(f"{sign} {self.name}: {text}" for sign, text in definitions.items() if text is not None)
+        return "\n".join(
+            f"{sign} {self.name}: {text}" if text else f"{sign} {self.name}"
+            for sign, text in definitions.items()
+            if text is not None
+        )
 
     def key(self, only_expected: str, only_actual: str, differs: str) -> str:
         """One of the words, and the name."""
@@ -146,19 +122,39 @@ class Difference:
         return f"{word} {self.name}"
 
 
-def differences(expected: Catalog, actual: Catalog) -> list[Difference]:
-    """The objects that only `expected` has or only `actual`, or that differ, by name."""
+def differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[Difference]:
+    """The objects that only `expected` has or only `actual`, or that differ, by name.
+
+    Of an object that only one of them has, its parts and attributes are not listed.
+    """
+    return without_parts(all_differences(expected, actual))
+
+
+def all_differences(expected: Mapping[str, str], actual: Mapping[str, str]) -> list[Difference]:
+    """The same, with the parts and attributes."""
     return [
-        Difference(name, expected.get(name), actual.get(name))
+        Difference(name, one, other)
         for name in sorted(expected.keys() | actual.keys())
-        if _normalized(expected.get(name)) != _normalized(actual.get(name))
+        if (one := expected.get(name)) != (other := actual.get(name)) and _normal(one) != _normal(other)
     ]
 
 
-def _normalized(definition: str | None) -> str | None:
-    if definition is None:
-        return None
-    shorter = BRACKETS.sub(r"\1", CASTS.sub("", definition))
-    while shorter != definition:
-        definition, shorter = shorter, BRACKETS.sub(r"\1", shorter)
-    return definition
+def without_parts(found: Sequence[Difference]) -> list[Difference]:
+    """The differences without those that are part of another."""
+    return list(dict.fromkeys(wholes(found).values()))
+
+
+def wholes(found: Sequence[Difference]) -> dict[str, Difference]:
+    """By the name of each difference: the missing object that it is part of, or the difference itself."""
+    missing = {other.name: other for other in found if other.expected is None or other.actual is None}
+    tops = {}
+    for difference in found:
+        top, name = difference, parent(difference.name, difference.expected or difference.actual or "")
+        while name is not None:
+            top, name = missing.get(name, top), parent(name, "")
+        tops[difference.name] = top
+    return tops
+
+
+def _normal(definition: str | None) -> str | None:
+    return None if definition is None else normal_form(definition)

@@ -1,81 +1,144 @@
-"""The operations that Alembic's autogenerate finds missing, one by one: a key and the text of the migration."""
+"""Operations of a migration, as the text that is pasted into upgrade(): Alembic's, and SQL from the catalog.
 
-import ast
+Alembic's autogenerate words what the catalog found: whether a type or a default differs, the catalog says.
+"""
+
+import re
+import warnings
 from collections.abc import Iterable, Iterator
-from textwrap import dedent
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from alembic.autogenerate import render_python_code
-from alembic.autogenerate.api import RevisionContext
-from alembic.operations.ops import MigrateOperation, ModifyTableOps, UpgradeOps
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op
+from alembic.ddl.postgresql import PostgresqlImpl
+from alembic.operations.ops import DropTableOp, MigrateOperation, ModifyTableOps, UpgradeOps
+from alembic.runtime.migration import MigrationContext
 
-from ..core.findings import Finding
+from .catalog import Difference, split, unquoted
 
-# Of these, the name alone: the rest of their arguments are the columns of the table.
-TABLES = ("create_table", "drop_table")
-
-
-def missing_operations(context: RevisionContext) -> list[Finding]:
-    """The missing operations of upgrade(), in order."""
-    operations: Any = context.generated_revisions[-1].upgrade_ops
-    texts = [_text(operation) for operation in _each(operations.ops)]
-    return [Finding(key := _key(text), text, key) for text in texts if text]
+# A name after a colon is a parameter of SQLAlchemy's text().
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w+(?!:))")
+# The new value cannot be used before a commit.
+ADDS_VALUE = re.compile(r"ALTER TYPE .* ADD VALUE ")
+AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
 
 
-def covers(operations: Iterable[Finding], name: str) -> bool:
-    """Whether one of the operations creates, drops or changes an object of the catalog: `column public.books.pages`."""
-    kind, _, qualified = name.partition(" ")
-    parts = [part.strip('"') for part in qualified.split(".")[1:]]
-    for finding in operations:
-        operation, _, names = finding.key.partition(" ")
-        of_operation = names.split(", ")
-        if operation in TABLES and parts[:1] == of_operation[:1]:
-            return True
-        if parts and kind != "relation" and set(parts) <= set(of_operation):
-            return True
-    return False
+@dataclass(frozen=True)
+class Operation:
+    """An operation.
+
+    Args:
+        text: Python code, with `op` and `sa`.
+        imports: the imports that it needs besides.
+        table: the schema and the name of its table; () if it may be of any.
+    """
+
+    text: str
+    imports: frozenset[str] = frozenset()
+    table: tuple[str, ...] = ()
+
+    def then(self, other: "Operation") -> "Operation":
+        """Both, as one operation."""
+        return replace(self, text=f"{self.text}\n{other.text}", imports=self.imports | other.imports)
+
+    def importing(self, line: str) -> "Operation":
+        """The same with one more import."""
+        return replace(self, imports=self.imports | {line})
+
+
+@contextmanager
+def judged_by_catalog(found: Iterable[Difference]) -> Iterator[dict[str, Any]]:
+    """Let Alembic find the types and defaults that the catalog has found to differ; yields options of env.py for that.
+
+    Alembic compares a default by running `SELECT '{}' = default`, which PostgreSQL refuses for json.
+    """
+    names = {(kind, unquoted(name)) for kind, name in (split(difference.name) for difference in found)}
+
+    def differs(kind: str, column: Any) -> bool:
+        return (kind, (column.table.schema or "public", column.table.name, column.name)) in names
+
+    def compare_type(context: object, inspected: object, column: Any, *types: object) -> bool:
+        return differs("column", column)
+
+    def compare_server_default(impl: object, inspected: object, column: Any, *defaults: object) -> bool:
+        return differs("default", column)
+
+    before = PostgresqlImpl.compare_server_default
+    # By a function as an option of env.py, Alembic 1.20 fails for a column with an identity.
+    PostgresqlImpl.compare_server_default = compare_server_default  # type: ignore[method-assign]
+    try:
+        with warnings.catch_warnings():
+            # Of differences that Alembic cannot word.
+            warnings.simplefilter("ignore")
+            yield {
+                "compare_type": compare_type,
+                "compare_server_default": True,
+                "include_schemas": True,
+                "render_as_batch": False,
+            }
+    finally:
+        PostgresqlImpl.compare_server_default = before  # type: ignore[method-assign]
+
+
+def alembic_operations(context: MigrationContext, missing: UpgradeOps) -> list[Operation]:
+    """Alembic's operations in order, without those that drop a table.
+
+    What drops a constraint or an index and what creates it again are one operation.
+    """
+    found: dict[object, Operation] = {}
+    for each in _each(missing.ops):
+        if isinstance(each, DropTableOp) or not (operation := _rendered(each, context)):
+            continue
+        name = getattr(each, "constraint_name", None) or getattr(each, "index_name", None)
+        key = (operation.table, name) if name else object()
+        found[key] = found[key].then(operation) if key in found else operation
+    return list(found.values())
 
 
 def _each(operations: list[MigrateOperation]) -> Iterator[MigrateOperation]:
     for operation in operations:
         if isinstance(operation, ModifyTableOps):
-            for part in operation.ops:
-                yield ModifyTableOps(operation.table_name, [part], schema=operation.schema)
+            yield from _each(operation.ops)
         else:
             yield operation
 
 
-def _text(operation: MigrateOperation) -> str:
-    lines = render_python_code(UpgradeOps([operation])).splitlines()
-    return "\n".join(line for line in lines if not line.strip().startswith("#"))
+def _rendered(operation: MigrateOperation, context: MigrationContext) -> Operation | None:
+    autogenerate = AutogenContext(context)
+    text = "\n".join(render_op(autogenerate, operation))
+    table = getattr(operation, "table_name", None) or getattr(operation, "source_table", None)
+    schema = getattr(operation, "schema", None) or getattr(operation, "source_schema", None) or "public"
+    if not text.strip():
+        return None
+    lines = {line for each in autogenerate.imports for line in each.splitlines()}
+    return Operation(text, frozenset(lines), (schema, table) if isinstance(table, str) else ())
 
 
-def _key(text: str) -> str:
-    """The operation and its names, without types: `add_column books, pages`. Versions of Alembic render types in
-    different ways."""
-    try:
-        call = next(node for node in ast.walk(ast.parse(dedent(text))) if isinstance(node, ast.Call))
-    except (SyntaxError, StopIteration):
-        return " ".join(text.split())
-    operation = ast.unparse(call.func).removeprefix("op.")
-    names = list(_strings(call.args[:1] if operation in TABLES else call.args))
-    schemas = [keyword.value for keyword in call.keywords if keyword.arg == "schema"]
-    names += [f"schema {name}" for name in _strings(schemas)]
-    changed = [
-        keyword.arg.strip("_")
-        for keyword in call.keywords
-        if operation == "alter_column" and keyword.arg and not keyword.arg.startswith(("existing_", "schema"))
-    ]
-    return f"{operation} {', '.join([*names, *changed])}"
+def is_of(operation: Operation, found: Iterable[Difference]) -> bool:
+    """Whether an operation is of a table that has a difference, or of no table."""
+    if not operation.table:
+        return True
+    return any(operation.table[-1] in str(difference) for difference in found)
 
 
-def _strings(nodes: list[ast.expr]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case ast.Constant(value=str(text)):
-                yield text
-            case ast.List(elts=parts):
-                yield from _strings(parts)
-            case ast.Call(args=[first, *_]):
-                # op.f("…"), and sa.Column("…", …).
-                yield from _strings([first])
+def sql_operation(statements: list[str]) -> Operation:
+    """Statements as `op.execute("…")`."""
+    return Operation("\n".join(map(_execute, statements)))
+
+
+def _execute(statement: str) -> str:
+    statement = PARAMETER.sub(r"\:", statement)
+    if '"' not in statement and "\\" not in statement and "\n" not in statement:
+        literal = f'"{statement}"'
+    elif '"""' not in statement and "\n" in statement:
+        literal = '"""' + statement.replace("\\", "\\\\") + '"""'
+    else:
+        literal = repr(statement)
+    return f"{AUTOCOMMIT if ADDS_VALUE.match(statement) else ''}op.execute({literal})"
+
+
+def commits_first(operation: Operation) -> bool:
+    """Whether the operation commits what ran before it in its migration."""
+    return operation.text.startswith(AUTOCOMMIT)
