@@ -79,6 +79,9 @@ DESTROYS = {
     ],
     'op.drop_table("payments")': ["table public.payments and its 4 rows: DROP TABLE payments"],
     'op.drop_column("users", "age")': ["column public.users.age and its 4 values: ALTER TABLE users DROP COLUMN age"],
+    "CREATE TABLE digits AS SELECT n::text AS digit FROM generate_series(0, 9) AS n;;ALTER TABLE users DROP age": [
+        "column public.users.age and its 4 values: ALTER TABLE users DROP age"
+    ],
     "ALTER TABLE users DROP CONSTRAINT users_email_key;;ALTER TABLE users ADD COLUMN mail text;;"
     "ALTER TABLE users DROP COLUMN email": ["column public.users.email and its 5 values"],
 }
@@ -266,6 +269,7 @@ LOCK_SAFE = [
     "ALTER TABLE users ADD COLUMN score int",
     "ALTER TABLE users ALTER nickname DROP DEFAULT",
     "CREATE TABLE t (id int);;CREATE INDEX i ON t (id);;UPDATE t SET id = 1;;LOCK TABLE t;;ALTER TABLE t SET UNLOGGED",
+    "CREATE TEMP TABLE batch ON COMMIT DROP AS SELECT id FROM users;;UPDATE batch SET id = id + 1",
     "CREATE TABLE t AS SELECT 1 AS id;;CREATE INDEX ix_t ON t (id);;ALTER TABLE t ADD CONSTRAINT u UNIQUE (id)",
     "SELECT 1 AS id INTO shop.t;;CREATE INDEX ix_t ON shop.t (id)",
     'op.create_table("t", sa.Column("id", sa.Integer(), primary_key=True), schema="shop")\n'

@@ -9,7 +9,7 @@ from typing import Literal
 from .contents import Content
 from .tables import Column, Table
 
-# Shorter texts are in many longer ones by chance.
+# Shorter texts are in many longer ones by chance, and longer ones are made of them.
 LONG_ENOUGH = 4
 WORD = re.compile(r"\w+")
 
@@ -164,7 +164,8 @@ def _is_within(text: str, new: set[str]) -> bool:
 
 
 def _is_made_of(text: str, new: set[str]) -> bool:
-    for part in sorted((part for part in new if part and part in text), key=len, reverse=True):
+    parts = (part for part in new if len(part) >= LONG_ENOUGH and part in text)
+    for part in sorted(parts, key=len, reverse=True):
         text = text.replace(part, " ")
     return not WORD.search(text)
 

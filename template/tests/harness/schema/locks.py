@@ -54,6 +54,9 @@ TARGET = re.compile(
     rf"\s*(?:CREATE\s.*?\bINDEX\b.*?\bON\s+{NAME}|(?:ALTER|TRUNCATE|REINDEX)\s+(?:TABLE\s+)?(?:IF\s+EXISTS\s+)?{NAME})",
     re.I | re.S,
 )
+TEMPORARY = re.compile(
+    rf"\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}", re.I
+)
 ADDED = re.compile(r"\bADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(\"[^\"]+\"|\w+)", re.I)
 FILLED = re.compile(
     rf"UPDATE\s+{NAME}.*\bWHERE\s+\(?(?:\w+\.)?(\"[^\"]+\"|\w+)\s+IS\s+NULL\s*\)?\s*;?\s*\Z", re.I | re.S
@@ -62,7 +65,10 @@ FILLED = re.compile(
 
 def unsafe_of(command: str, history: MigrationHistory, revision: str, major: int) -> list[Unsafe]:
     """The statements of one revision that lock or break tables that existed before it."""
-    statements, created = history.statements[revision], history.created.get(revision, set())
+    statements = history.statements[revision]
+    # A temporary table may be gone by the end of the revision.
+    temporary = {match[1] for statement in statements if (match := TEMPORARY.match(statement))}
+    created = history.created.get(revision, set()) | temporary
     # In a transaction of its own, VALIDATE CONSTRAINT lets reads and writes pass.
     alone = {text for text in history.autocommitted.get(revision, ()) if VALIDATE.search(text)}
     checked = [statement for statement in statements if statement not in alone]
