@@ -15,7 +15,7 @@ from tests.rendering import git, snapshot
 PICTURES = Path(__file__).with_name("pictures")
 
 # Each question's default.
-ENTER = ["\r"] * 7
+ENTER = ["\r"] * 8
 
 
 def main() -> None:
