@@ -20,7 +20,7 @@ DATA CAN BE LOST OR EXPOSED
   (1) Modules with tables that env.py does not import: autogenerate drops the tables.
       app/fines.py
     Remedy: Import them in env.py, or in a module that it imports. [test_env_imports_every_model]
-  (1) A new migration deletes data, which the running release may still read.
+  (1) A new migration fails on rows, or deletes data, which the running release may still read.
       alembic/versions/0002_loans.py: DELETE FROM books WHERE title = ''
     Remedy: First deploy a release without it; then add to the revision: destructive = "the reason".
     [test_new_migrations_keep_data]
