@@ -104,7 +104,7 @@ class Revisions:
         finally:
             databases.close()
 
-    def check(self, *new: str) -> Found:
+    def check(self, *new: str, downgrades: bool = True) -> Found:
         """Run both checks on the new revisions, by default the newest."""
         config: Any = SimpleNamespace(rootpath=self.folder, stash=pytest.Stash())
         config.stash[LINES] = {"unfilled": [], "outdated": []}
@@ -115,7 +115,7 @@ class Revisions:
         keys: list[str] = []
         with self.databases() as databases:
             history = history_of(migrations, self._server, databases, scripts)
-            trials = trials_of(migrations, databases, scripts, history, downgrades=True)
+            trials = trials_of(migrations, databases, scripts, history, downgrades=downgrades)
             for check in (test_new_migrations_keep_data, test_new_migrations_are_lock_safe):
                 findings = Findings(check.__name__, Baseline(self.folder / "no-baseline.toml"))
                 arguments: dict[str, Any] = {

@@ -317,6 +317,7 @@ def test_a_downgrade_that_fails_on_rows(revisions: Revisions) -> None:
 
     assert found.data.startswith("The downgrade of 0002 fails if the tables have rows: versions/0002.py:")
     assert 'If a downgrade is impossible, add the reason to the revision: irreversible = "the reason"' in found.data
+    assert revisions.check(downgrades=False).data == ""
 
 
 @pytest.mark.parametrize(
