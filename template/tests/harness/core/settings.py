@@ -41,6 +41,7 @@ class Settings:
         governed_tests: files and folders of the tests that the harness governs; by default, all tests.
         postgres_version: the major version of PostgreSQL in production; another version is an error.
         postgres_image: the Docker image, with its tag; "": postgres:<version>.
+        postgres_options: settings of a server that the harness starts, as `name=value`.
         disabled_guards: names of guards that are off in all tests.
         public_routes: routes that need no signed-in user, e.g. `GET /health`.
         malformed_request_client: the fixture of the client that sends malformed requests.
@@ -67,6 +68,7 @@ class Settings:
     governed_tests: tuple[str, ...] = ()
     postgres_version: int = 0
     postgres_image: str = ""
+    postgres_options: tuple[str, ...] = ()
     disabled_guards: tuple[str, ...] = ()
     public_routes: tuple[str, ...] = ()
     malformed_request_client: str = "client"

@@ -17,6 +17,7 @@ from ..core.run import add_to_summary, stop_run, worker_input
 from ..core.settings import settings_of
 from ..postgres import find
 from ..postgres.server import NoServerError, Server
+from ..postgres.settings import with_options
 from ..transaction.refusals import IsolationError
 from .template import DATABASES, schema_of
 
@@ -85,6 +86,7 @@ def _find(config: pytest.Config) -> Server:
     from ..postgres import docker, local
 
     folder, image = run_folder(config), settings_of(config).postgres_image
+    options = with_options(settings_of(config).postgres_options)
     with folder.locked():
         if server_of_run := folder.read_json("server.json"):
             return Server(**server_of_run)
@@ -93,8 +95,10 @@ def _find(config: pytest.Config) -> Server:
         try:
             with showing_progress(config) as say:
                 starters = {
-                    "local": partial(local.start, folder, schema=schema_of(config), say=say),
-                    "docker": partial(docker.start, folder, image=image, announce=partial(announce, config)),
+                    "local": partial(local.start, folder, schema=schema_of(config), options=options, say=say),
+                    "docker": partial(
+                        docker.start, folder, image=image, options=options, announce=partial(announce, config)
+                    ),
                 }
                 server = find.find(choice, major, starters)
         except NoServerError as error:

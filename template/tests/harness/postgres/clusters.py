@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -49,11 +49,11 @@ class Schema:
 
 
 class ClusterCache:
-    """The cache entry for one schema and one build of PostgreSQL."""
+    """The cache entry for one schema, one build of PostgreSQL and the settings of the server."""
 
-    def __init__(self, schema: Schema, binaries: Binaries) -> None:
+    def __init__(self, schema: Schema, binaries: Binaries, options: Mapping[str, str] = settings.SETTINGS) -> None:
         facts = (binaries.folder / "postgres").stat()
-        self._build = (binaries.version, facts.st_size, facts.st_mtime_ns, platform.machine(), settings.SETTINGS)
+        self._build = (binaries.version, facts.st_size, facts.st_mtime_ns, platform.machine(), dict(options))
         self._schema = schema
         self.folder = cache_folder(FOLDER)
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,11 +37,14 @@ WAIT = 600
 REQUEST_TIMEOUT = 10
 
 
-def start(folder: RunFolder, major: int, image: str, announce: Callable[[str], None]) -> Server:
+def start(
+    folder: RunFolder, major: int, image: str, options: Mapping[str, str], announce: Callable[[str], None]
+) -> Server:
     """Start a container, and pull its image if it is missing.
 
     Args:
         image: with its tag; "": `postgres:<major>`.
+        options: the server's settings.
         announce: prints a line before the pull.
 
     Raises:
@@ -69,7 +72,7 @@ def start(folder: RunFolder, major: int, image: str, announce: Callable[[str], N
         announce(f"postgres: pulling {image} (first run only)")
     failure = folder.supervise(
         {
-            "prepare": [*script, "start", name, name_of_image, *settings.arguments()],
+            "prepare": [*script, "start", name, name_of_image, *settings.arguments(options)],
             "serve": None,
             "cleanup": [*script, "remove", name],
             "user": None,
@@ -83,7 +86,7 @@ def start(folder: RunFolder, major: int, image: str, announce: Callable[[str], N
     address = folder.read_json("container.json")
     assert address is not None, "container.py writes container.json when it succeeds"
     server = Server("docker", major, address["version"], image, address["host"], address["port"], "postgres", password)
-    settings.check(server)
+    settings.check(server, options)
     return server
 
 

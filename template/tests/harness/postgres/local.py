@@ -6,7 +6,7 @@ server's user can enter.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,16 @@ WAIT = 60
 
 
 def start(
-    folder: RunFolder, major: int, schema: Schema | None = None, say: Callable[[str], None] = lambda _: None
+    folder: RunFolder,
+    major: int,
+    schema: Schema | None = None,
+    options: Mapping[str, str] = settings.SETTINGS,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Server:
     """Start a server on a new cluster, with `schema` in it unless that is None.
 
     Args:
+        options: the server's settings.
         say: called with a progress message before initdb.
 
     Raises:
@@ -38,8 +43,8 @@ def start(
     """
     check_free_space(folder)
     user = privileges.server_user()
-    cluster = _Cluster(folder, privileges.readable(binaries.find(major), user), user)
-    cache = None if schema is None else ClusterCache(schema, cluster.binaries)
+    cluster = _Cluster(folder, privileges.readable(binaries.find(major), user), user, options)
+    cache = None if schema is None else ClusterCache(schema, cluster.binaries, options)
     cluster.make_folders()
     if cache is not None and cache.copy_to(cluster.data, user):
         try:
@@ -60,6 +65,7 @@ class _Cluster:
     folder: RunFolder
     binaries: binaries.Binaries
     user: privileges.User | None
+    options: Mapping[str, str]
 
     @property
     def data(self) -> Path:
@@ -85,7 +91,7 @@ class _Cluster:
         self._start(prepare)
         found = self.binaries
         server = Server("local", found.major, found.version, str(found.folder), str(self.socket), 5432, "postgres")
-        settings.check(server)
+        settings.check(server, self.options)
         if schema is not None and cache is not None and schema.build(server):
             self.folder.halt()
             cache.write(self.data)
@@ -95,7 +101,7 @@ class _Cluster:
     def _start(self, prepare: list[str] | None) -> None:
         plan = {
             "prepare": prepare,
-            "serve": _postgres(self.binaries, self.data, self.socket),
+            "serve": _postgres(self.binaries, self.data, self.socket, self.options),
             "cleanup": None,
             "user": None if self.user is None else [self.user.uid, self.user.gid],
             "env": ENVIRONMENT,
@@ -117,11 +123,11 @@ class _Cluster:
         return command
 
 
-def _postgres(found: binaries.Binaries, data: Path, socket: Path) -> list[str]:
+def _postgres(found: binaries.Binaries, data: Path, socket: Path, options: Mapping[str, str]) -> list[str]:
     sockets = {
         "listen_addresses": "",
         "unix_socket_directories": str(socket),
         "unix_socket_permissions": "0700",
     }
     arguments = [argument for name, value in sockets.items() for argument in ("-c", f"{name}={value}")]
-    return [str(found.folder / "postgres"), "-D", str(data), *settings.arguments(), *arguments]
+    return [str(found.folder / "postgres"), "-D", str(data), *settings.arguments(options), *arguments]

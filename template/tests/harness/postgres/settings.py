@@ -1,5 +1,7 @@
 """The settings of a server that the harness starts: everything that protects data from a crash is off."""
 
+from collections.abc import Mapping, Sequence
+
 import psycopg
 
 from .server import NoServerError, Server
@@ -24,20 +26,31 @@ SETTINGS = {
 }
 
 
-def arguments() -> list[str]:
-    """The settings as command-line arguments of `postgres`."""
-    return [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+def with_options(options: Sequence[str]) -> dict[str, str]:
+    """The settings, and those of the project as `name=value`, which come first; raises `NoServerError`."""
+    for option in options:
+        if "=" not in option:
+            raise NoServerError(f'postgres_options: {option!r} must be a setting of the server, as "work_mem=64MB"')
+    return SETTINGS | {name.strip(): value.strip() for name, _, value in (each.partition("=") for each in options)}
 
 
-def check(server: Server) -> None:
-    """Check that the server uses the settings.
+def arguments(values: Mapping[str, str]) -> list[str]:
+    """Settings as command-line arguments of `postgres`."""
+    return [argument for name, value in values.items() for argument in ("-c", f"{name}={value}")]
+
+
+def check(server: Server, values: Mapping[str, str]) -> None:
+    """Check that the server uses the settings of the harness.
+
+    Args:
+        values: the server's settings; those that the project has changed are not checked.
 
     Raises:
         NoServerError: a setting differs, or the server does not answer.
     """
     try:
         with server.connect() as connection:
-            for name, expected in SETTINGS.items():
+            for name, expected in SETTINGS.items() & values.items():
                 row = connection.execute(f"SHOW {name}".encode()).fetchone()
                 if row is None or row[0] != expected:
                     raise NoServerError(
