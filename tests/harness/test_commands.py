@@ -223,6 +223,15 @@ def test_one_head(sample: Sample) -> None:
     assert command(sample, "rebase") == (1, "There must be two heads, and there are 1: 0001.\n")
 
 
+@pytest.mark.parametrize("name", ["rebase", "compatible"])
+def test_a_revision_that_cannot_be_read(sample: Sample, write: Write, branch: Callable[..., None], name: str) -> None:
+    write("0002").write_text("revision = \n")
+
+    code, output = command(sample, name)
+
+    assert (code, output) == (1, "migrations/versions/0002.py:1: SyntaxError: invalid syntax\n")
+
+
 def test_a_merge_is_not_moved(sample: Sample, write: Write) -> None:
     for name in ("0002", "0003", "0005"):
         write(name)
@@ -249,7 +258,7 @@ def test_the_recipe_for_squashing(sample: Sample, write: Write) -> None:
     add_a_column(sample)
     path = write("0002")
     column = '    op.add_column("users", sa.Column("nickname", sa.String(50)))\n'
-    text = path.read_text().replace("pass\n", column + TRIGGER, 1).replace("pass\n", BACK, 1)
+    text = path.read_text().replace("    pass\n", column + TRIGGER, 1).replace("    pass\n", BACK, 1)
     path.write_text(
         text.replace("revision: str", "import sqlalchemy as sa\nfrom alembic import op\n\nrevision: str", 1)
     )
@@ -270,6 +279,18 @@ def test_the_recipe_for_squashing(sample: Sample, write: Write) -> None:
     squashed.write_text(upgrade.rstrip() + f"\n{TRIGGER}\n\n{downgrade}{back}{body}")
     outcome = sample.checks()
     assert (" failed" in outcome.output, "matches nothing" in outcome.output) == (False, False), outcome.output
+
+
+def test_a_hook_that_skips_every_test(sample: Sample) -> None:
+    """A command that has not run is no success."""
+    hook = "def pytest_collection_modifyitems(items):\n    for item in items:\n        item.add_marker('skip')\n"
+    conftest = sample.folder / "tests" / "conftest.py"
+    conftest.write_text(f"{conftest.read_text()}\n\n{hook}")
+
+    code, output = command(sample, "rebase")
+
+    assert code == 1
+    assert "1 skipped" in output
 
 
 def test_help(sample: Sample) -> None:

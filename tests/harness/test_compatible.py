@@ -92,6 +92,24 @@ def test_requests_of_the_deployed_release_that_fail(deployed: Sample, add: Add, 
     assert git(deployed.folder, "status", "--porcelain") == before
 
 
+def test_a_new_revision_reads_a_new_file_of_the_folder_of_the_migrations(deployed: Sample, add: Add) -> None:
+    """And the tests are in the release, although they are not in the repository's archives."""
+    deployed.write(".gitattributes", "tests export-ignore\n")
+    git(deployed.folder, "add", "-A")
+    git(deployed.folder, "commit", "--quiet", "-m", "Not in archives")
+    add("nullable=True")
+    path = "migrations/versions/0002_country.py"
+    read = '    op.execute(Path(__file__).with_suffix(".sql").read_text())\n'
+    text = (deployed.folder / path).read_text().replace("\n\ndef downgrade", f"{read}\n\ndef downgrade")
+    deployed.write(path, text.replace("import sqlalchemy", "from pathlib import Path\n\nimport sqlalchemy"))
+    deployed.write("migrations/versions/0002_country.sql", "ALTER TABLE users ALTER country SET DEFAULT 'de'")
+
+    code, output = compatible(deployed, "--since", "feature")
+
+    assert code == 0, output
+    assert "3 passed" in output
+
+
 def test_a_revision_that_the_deployed_release_can_live_with(deployed: Sample, add: Add) -> None:
     add("nullable=True")
 

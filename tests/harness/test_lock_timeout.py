@@ -1,5 +1,6 @@
 """In a deployment, a migration does not wait long for a lock: env.py tries it again, and names who holds the lock."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ def upgrade() -> None:
 ADDED = '    op.add_column("users", sa.Column("{0}", sa.String()))\n'
 BLOCK = "    with op.get_context().autocommit_block():\n"
 CONCURRENTLY = BLOCK + '        op.create_index("ix_{0}", "users", ["email"], postgresql_concurrently=True)\n'
+DEADLOCK = """    op.execute("DO 'BEGIN RAISE deadlock_detected; END'")\n"""
 # No pause is long, and no attempt ends before the test has released the lock.
 SHORT, LONG = ("-x", "lock_timeout=100ms", "-x", "lock_attempts=3"), ("-x", "lock_timeout=60s")
 
@@ -44,6 +46,17 @@ def deployed(sample: Sample, server: Server) -> Iterator[Sample]:
     yield project
     with server.connect() as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def deployer(server: Server) -> Iterator[str]:
+    """A role that is no superuser, dropped after its database."""
+    with server.connect() as connection:
+        connection.execute(b"CREATE ROLE deployer LOGIN")
+        try:
+            yield "deployer"
+        finally:
+            connection.execute(b"DROP ROLE deployer")
 
 
 @pytest.fixture
@@ -65,7 +78,7 @@ def alembic(project: Sample, *arguments: str) -> tuple[str, ...]:
     return (str(project.python), "-m", "alembic", *arguments)
 
 
-def begin(project: Sample, *arguments: str) -> "subprocess.Popen[str]":
+def begin(project: Sample, *arguments: str, until: str = "Waiting for a lock.") -> "subprocess.Popen[str]":
     """Begin to upgrade, and return when the upgrade waits for the lock."""
     running = subprocess.Popen(
         alembic(project, *arguments, "upgrade", "head"),
@@ -76,7 +89,7 @@ def begin(project: Sample, *arguments: str) -> "subprocess.Popen[str]":
         text=True,
     )
     assert running.stdout is not None
-    assert any("Waiting for a lock." in line for line in running.stdout)
+    assert any(until in line for line in running.stdout)
     return running
 
 
@@ -98,6 +111,48 @@ def test_the_holder_of_the_lock_is_named(deployed: Sample, holder: psycopg.Conne
     assert f'Held by PID {pid}: idle in transaction, user postgres, application "nightly report"' in done.stdout
     assert f"SELECT count(*) FROM users. To end it: SELECT pg_terminate_backend({pid})" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_what_the_user_may_not_see_is_left_out(
+    deployer: str, deployed: Sample, holder: psycopg.Connection[Any], server: Server
+) -> None:
+    for table in ("users", "alembic_version"):
+        holder.execute(f"ALTER TABLE {table} OWNER TO {deployer}".encode())
+    holder.execute(f"GRANT ALL ON SCHEMA public TO {deployer}".encode())
+    holder.commit()
+    holder.execute("SELECT count(*) FROM users")
+    revision(deployed, "0002", "0001", ADDED)
+    url = server.url("deployed", "asyncpg").set(username=deployer).render_as_string(hide_password=False)
+
+    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"), DATABASE_URL=url)
+
+    held = (
+        f'Held by PID {holder.info.backend_pid}: user postgres, application "nightly report": <insufficient privilege>'
+    )
+    assert held in done.stdout
+
+
+def test_a_prepared_transaction_holds_the_lock(deployed: Sample, holder: psycopg.Connection[Any]) -> None:
+    """PostgreSQL shows it as PID 0, and in no row of pg_stat_activity."""
+    env = (deployed.folder / "migrations" / "env.py").read_text()
+    assert "unnest(pg_blocking_pids(:pid))" in env
+    deployed.write("migrations/env.py", env.replace("pg_blocking_pids(:pid)", "ARRAY[0 * cast(:pid AS integer)]"))
+    revision(deployed, "0002", "0001", ADDED)
+
+    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"))
+
+    assert "Held by a prepared transaction: SELECT gid, owner, prepared FROM pg_prepared_xacts." in done.stdout
+
+
+def test_ctrl_c_ends_the_pause_before_an_attempt(deployed: Sample) -> None:
+    revision(deployed, "0002", "0001", DEADLOCK)
+    running = begin(deployed, "-x", "lock_timeout=300s", until="Rolled back. Attempt 2 of 5 in 300 s.")
+
+    running.send_signal(signal.SIGINT)
+
+    code, output = rest(running)
+    assert code != 0
+    assert output.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_an_attempt_succeeds_when_the_lock_is_free(deployed: Sample, holder: psycopg.Connection[Any]) -> None:

@@ -1,12 +1,15 @@
 """`compatible`: which revisions are new, and where the release without them is; `deployed_release` runs its tests."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ..core.project import has_migrations, shown
 from ..core.source_lines import HARNESS
+from ..database.migration_errors import MigrationError
 from ..database.project_migrations import migrations_of
+from ..schema import head_file
 from ..schema.new_revisions import GitError, added_since, branching_point, default_branch
 from ..schema.revisions import reason
 from .in_pytest import answer, given, refuse
@@ -19,20 +22,27 @@ NO_BRANCH = "There is no branch to compare with. Name the commit of the deployed
 def test_compatible(pytestconfig: pytest.Config) -> None:
     root = pytestconfig.rootpath
     since = given()["since"] or default_branch(root) or refuse(NO_BRANCH)
+    migrations = migrations_of(pytestconfig, None)
     try:
         added = added_since(root, since)
-    except GitError as error:
+        scripts = list(migrations.script.walk_revisions()) if has_migrations(pytestconfig) else []
+    except (GitError, MigrationError) as error:
         refuse(str(error))
-    migrations = migrations_of(pytestconfig, None)
-    scripts = list(migrations.script.walk_revisions()) if has_migrations(pytestconfig) else []
     new = [script for script in scripts if migrations.file(script) in added]
     stated = [STATED.format(script.revision, why) for script in new if (why := reason(script, "incompatible"))]
+    revisions = [migrations.file(script) for script in scripts]
     plan = {
         "note": NOTHING.format(since) if not new else stated[0] if stated else "",
         "commit": branching_point(root, since),
         "since": since,
-        "folder": shown(migrations.folder, pytestconfig) if new else "",
-        "revisions": [shown(migrations.file(script), pytestconfig) for script in scripts],
+        "versions": sorted({shown(path.parent, pytestconfig) for path in revisions}),
+        "files": [shown(path, pytestconfig) for path in [*revisions, *_read_by_revisions(migrations.folder, root)]],
         "harness": shown(HARNESS, pytestconfig),
     }
     answer(json.dumps(plan))
+
+
+def _read_by_revisions(folder: Path, root: Path) -> list[Path]:
+    """The files beside the revisions that they may read, such as SQL; env.py stays that of the release."""
+    found = [] if folder.resolve() == root else [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in found if path.suffix not in (".py", ".pyc") and path != folder / head_file.NAME]

@@ -9,8 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,19 +53,23 @@ def _release(folder: Path, plan: dict[str, Any]) -> Path:
     """The release's files, with the migrations of this branch; returns the folder of the project."""
     here = Path.cwd()
     top = Path(_git("rev-parse", "--show-toplevel").decode().strip())
-    with tarfile.open(fileobj=BytesIO(_git("-C", str(top), "archive", plan["commit"]))) as archive:
-        archive.extractall(folder / "release", filter="data")
-    project = folder / "release" / here.resolve().relative_to(top.resolve())
-    for path in (project / plan["folder"]).rglob("versions/**/*.py"):
-        path.unlink()
-    for name in plan["revisions"]:
+    release = folder / "release"
+    # Not `git archive`, which leaves out what .gitattributes marks as export-ignore: often the tests.
+    index = {"GIT_INDEX_FILE": str(folder / "index")}
+    _git("-C", str(top), "read-tree", plan["commit"], **index)
+    _git("-C", str(top), "checkout-index", "--all", f"--prefix={release}{os.sep}", **index)
+    project = release / here.resolve().relative_to(top.resolve())
+    for name in plan["versions"]:
+        for path in (project / name).rglob("*.py"):
+            path.unlink()
+    for name in plan["files"]:
         target = project / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / name, target)
     return project
 
 
-def _git(*arguments: str) -> bytes:
+def _git(*arguments: str, **variables: str) -> bytes:
     git = shutil.which("git")
     assert git is not None, "compatible has called git"
-    return subprocess.run([git, *arguments], stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run([git, *arguments], env={**os.environ, **variables}, stdout=subprocess.PIPE, check=True).stdout

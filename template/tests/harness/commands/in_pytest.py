@@ -12,6 +12,8 @@ import pytest
 
 # The arguments of the command, and the file for its output, in JSON.
 VARIABLE = "SAVEPOINT_COMMAND"
+# Added to the name of that file for the message of a command that is refused.
+REFUSED = "-refused"
 # A command takes the time that it takes, and the project's own options are for its tests.
 OPTIONS = ("-q", "--no-header", "--tb=short", "-o", "addopts=", "-p", "no:randomly", "-p", "no:cacheprovider")
 WITHOUT_LIMITS = ("-o", "savepoint_slow_test_seconds=86400", "-o", "savepoint_test_timeout_seconds=0")
@@ -30,10 +32,13 @@ def run(command: str, **arguments: Any) -> str:
             text=True,
             check=False,
         )
-        text = output.read_text(encoding="utf-8") if output.exists() else ""
-    if done.returncode:
-        sys.exit(text or done.stdout)
-    return text
+        refusal = Path(f"{output}{REFUSED}")
+        if refusal.exists():
+            sys.exit(refusal.read_text(encoding="utf-8"))
+        # Also without output: a hook of the project's conftest can skip a test.
+        if done.returncode or not output.exists():
+            sys.exit(done.stdout)
+        return output.read_text(encoding="utf-8")
 
 
 def given() -> dict[str, Any]:
@@ -49,5 +54,5 @@ def answer(text: str) -> None:
 
 def refuse(message: str) -> NoReturn:
     """End the command with a message: why it cannot be done, and what to do."""
-    answer(message)
+    Path(given()["output"] + REFUSED).write_text(message, encoding="utf-8")
     pytest.fail(message, pytrace=False)

@@ -6,6 +6,7 @@ import pytest
 
 from ..core.project import run_of_pytest, shown
 from ..core.source_lines import HARNESS
+from ..database.migration_errors import MigrationError
 from ..database.project_migrations import migrations_of
 from ..schema import head_file
 from ..schema.new_revisions import GitError, added_since, default_branch
@@ -21,7 +22,7 @@ def test_rebase(pytestconfig: pytest.Config) -> None:
         since = arguments["since"] or default_branch(root)
         added = added_since(root, since) if since else None
         moved = rebase(migrations.script, added, arguments["head"])
-    except (RebaseError, GitError) as error:
+    except (RebaseError, GitError, MigrationError) as error:
         refuse(str(error))
     head_file.write(migrations.folder, moved.head)
     checks = run_of_pytest(pytestconfig, HARNESS / "checks")

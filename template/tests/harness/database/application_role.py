@@ -43,4 +43,7 @@ def _error(server: Server, role: str) -> str | None:
     if is_superuser or bypasses:
         why = "is a superuser" if is_superuser else "has BYPASSRLS"
         return f'role "{role}" {why}, so that policies do not apply to it. Name the role of the application.'
-    return None if is_member else f'"{server.user}" may not change to role "{role}". GRANT "{role}" TO "{server.user}"'
+    if is_member:
+        return None
+    granted, user = (sql.Identifier(name).as_string(None) for name in (role, server.user))
+    return f'"{server.user}" may not change to role "{role}". GRANT {granted} TO {user}'

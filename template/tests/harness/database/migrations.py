@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from ..connections.redirect import Redirect
 from ..postgres.server import Server
 from ..transaction.raw_connection import installed_driver
-from .alembic_env import OnVersionApply, alembic_config, takes_connection, watching
+from .alembic_env import OnVersionApply, alembic_config, takes_connection, watching, without_deprecations
 from .imported_files import imported_files
 from .migration_errors import MigrationError, as_migration_error, warning_of_alembic
 
@@ -82,7 +82,7 @@ class Migrations:
 
     @cached_property
     def _directory(self) -> ScriptDirectory:
-        with as_migration_error(self.ini.parent):
+        with as_migration_error(self.ini.parent), without_deprecations():
             return ScriptDirectory.from_config(self._config())
 
     def raise_if_several_heads(self) -> None:
@@ -153,7 +153,7 @@ class Migrations:
             config = self._config()
             if connection is not None:
                 config.attributes["connection"] = connection
-            with as_migration_error(self.ini.parent), watching(watch, change):
+            with as_migration_error(self.ini.parent), without_deprecations(), watching(watch, change):
                 do(config)
 
         # An engine of env.py's own is redirected.

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, event
 
-# One statement.
-CREATE = re.compile(r"\s*CREATE\s+(?:ROLE|USER|GROUP)\s[^;]*;?\s*", re.I)
-DROP = re.compile(r"\s*DROP\s+(?:ROLE|USER|GROUP)\s[^;]*;?\s*", re.I)
-# CREATE USER MAPPING belongs to a database.
-OTHER = re.compile(r"\s*\w+\s+USER\s+MAPPING\b", re.I)
-BLOCK = "DO $savepoint$ BEGIN {}; EXCEPTION WHEN {} THEN NULL; END $savepoint$"
+COMMENT = r"--[^\n]*(?=\n|\Z)|/\*(?:(?!\*/).)*\*/"
+SPACE = rf"(?:\s|{COMMENT})*"
+# One statement: a `;` may stand at its end, and in a string, a name or a comment. USER MAPPING belongs to a database.
+REST = rf"""\s+(?:ROLE|USER|GROUP)\s(?!\s*MAPPING\b)(?:{COMMENT}|'[^']*'|"[^"]*"|-(?!-)|/(?!\*)|[^;'"/-])*"""
+CREATE, DROP = (re.compile(rf"{SPACE}({word}{REST});?{SPACE}", re.I | re.S) for word in ("CREATE", "DROP"))
+# On a line of its own, since the statement may end with a comment.
+BLOCK = "DO $savepoint$ BEGIN {}\n; EXCEPTION WHEN {} THEN NULL; END $savepoint$"
 
 
 @contextmanager
@@ -30,11 +31,8 @@ def tolerating_roles() -> Iterator[None]:
 def _tolerant(
     connection: object, cursor: object, statement: str, parameters: object, *rest: object
 ) -> tuple[str, object]:
-    text = statement.strip().rstrip(";")
-    if OTHER.match(statement):
-        return statement, parameters
-    if CREATE.fullmatch(statement):
-        return BLOCK.format(text, "duplicate_object OR unique_violation"), parameters
-    if DROP.fullmatch(statement):
-        return BLOCK.format(text, "dependent_objects_still_exist OR undefined_object"), parameters
+    if found := CREATE.fullmatch(statement):
+        return BLOCK.format(found[1], "duplicate_object OR unique_violation"), parameters
+    if found := DROP.fullmatch(statement):
+        return BLOCK.format(found[1], "dependent_objects_still_exist OR undefined_object"), parameters
     return statement, parameters

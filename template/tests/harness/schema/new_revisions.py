@@ -54,7 +54,7 @@ def added_since(root: Path, since: str) -> set[Path]:
     base = branching_point(root, since)
     # And absent there: in a merge that has conflicts, the files of `since` are in the work tree.
     found = sorted(set(_added_to(root, base)) & set(_added_to(root, since)))
-    found += _git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py")
+    found += _paths(root, "ls-files", "--others", "--exclude-standard")
     return {(root / path).resolve() for path in found}
 
 
@@ -65,7 +65,7 @@ def branching_point(root: Path, since: str) -> str:
 
 
 def _added_to(root: Path, commit: str) -> list[str]:
-    return _git(root, "diff", "--name-only", "--relative", "--diff-filter=AR", commit, "--", "*.py")
+    return _paths(root, "diff", "--name-only", "--relative", "--diff-filter=AR", commit)
 
 
 def default_branch(root: Path) -> str | None:
@@ -79,11 +79,19 @@ def default_branch(root: Path) -> str | None:
     return None
 
 
+def _paths(root: Path, *arguments: str) -> list[str]:
+    # -z: without it, git quotes the names that are not ASCII.
+    return "\n".join(_git(root, *arguments, "-z", "--", "*.py")).split("\0")[:-1]
+
+
 def _git(root: Path, *arguments: str) -> list[str]:
     git = shutil.which("git")
     if git is None:
         raise GitError("git is not installed")
-    done = subprocess.run([git, *arguments], cwd=root, capture_output=True, text=True, check=False)
+    command = [git, *arguments]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
+    )
     if done.returncode:
         lines = done.stderr.splitlines() or ["HEAD has no common ancestor with it"]
         raise GitError(f"git failed: {lines[0]}")

@@ -89,16 +89,22 @@ def _check(found: Script, added: Set[Path] | None) -> None:
 
 
 def _change(path: Path, before: str, after: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    value = next(_values_of_down_revision(ast.parse(text)), None)
-    source = None if value is None else ast.get_source_segment(text, value)
-    if value is None or source is None:
-        raise RebaseError(f'{path}: no line `down_revision = "{before}"` to change.')
+    # Bytes, which keep the line ends; `ast` counts columns in bytes of UTF-8.
+    text = path.read_bytes()
+    found = [name for value in _values_of_down_revision(ast.parse(text)) for name in _named(value, before)]
+    if len(found) != 1:
+        raise RebaseError(f'{path}: no line `down_revision = "{before}"` to change. Let it follow {after} by hand.')
+    [name] = found
+    assert name.end_col_offset is not None
     lines = text.splitlines(keepends=True)
-    lines[value.lineno - 1] = lines[value.lineno - 1].replace(source, f"{source[0]}{after}{source[-1]}")
+    line = lines[name.lineno - 1]
+    quote = line[name.end_col_offset - 1 : name.end_col_offset]
+    lines[name.lineno - 1] = b"".join(
+        [line[: name.col_offset], quote, after.encode(), quote, line[name.end_col_offset :]]
+    )
     # The docstring, as Alembic writes it.
-    text = re.sub(rf"^(Revises: ){re.escape(before)}$", rf"\g<1>{after}", "".join(lines), count=1, flags=re.M)
-    path.write_text(text, encoding="utf-8")
+    pattern = rb"^(Revises: )%s(?=\r?$)" % re.escape(before).encode()
+    path.write_bytes(re.sub(pattern, rb"\g<1>" + after.encode(), b"".join(lines), count=1, flags=re.M))
 
 
 def _values_of_down_revision(module: ast.Module) -> Iterator[ast.expr]:
@@ -108,3 +114,10 @@ def _values_of_down_revision(module: ast.Module) -> Iterator[ast.expr]:
                 yield value
             case ast.AnnAssign(target=ast.Name(id="down_revision"), value=ast.expr() as value):
                 yield value
+
+
+def _named(value: ast.expr, revision: str) -> Iterator[ast.Constant]:
+    """Where a value names the revision, on one line: `"4f2a"`, or `("4f2a",)`."""
+    for node in [value, *value.elts] if isinstance(value, ast.Tuple | ast.List) else [value]:
+        if isinstance(node, ast.Constant) and node.value == revision and node.lineno == node.end_lineno:
+            yield node
