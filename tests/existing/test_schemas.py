@@ -54,6 +54,13 @@ def test_env_py_that_runs_no_migration(service: Changed) -> None:
     assert service.pytest("tests/test_books.py").code == 0
 
 
+def test_an_ini_that_alembic_warns_of(service: Changed) -> None:
+    """`alembic init` of versions before 1.16 writes no path_separator."""
+    assert "path_separator" not in (service.folder / "alembic.ini").read_text()
+
+    assert service.pytest("tests/test_books.py", "-W", "error::DeprecationWarning").code == 0
+
+
 def test_env_py_that_leaves_its_engine_open(service: Changed) -> None:
     """The first test that connects, in the middle of the test."""
     changed(service, "alembic/env.py", "    await engine.dispose()\n", "")
