@@ -355,6 +355,15 @@ def test_an_upgrade_that_fails_again_after_a_downgrade(revisions: Revisions) -> 
     assert "downgrade() must delete the rows that upgrade() inserts." in found
 
 
+def test_a_table_that_is_empty_in_production(revisions: Revisions) -> None:
+    revisions.add("0002", "ALTER TABLE users ADD team_id int NOT NULL")
+    assert "contains null values" in revisions.check().data
+
+    revisions.rows("0002", "-- Nobody has signed up yet.\nTRUNCATE payments, ONLY users;")
+
+    assert revisions.check().data == ""
+
+
 UNIQUE = "CREATE UNIQUE INDEX uq ON users (nickname)"
 USER = "INSERT INTO users (email, nickname) VALUES ('{0}@example.com', '{0}');"
 

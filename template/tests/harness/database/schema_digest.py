@@ -6,8 +6,7 @@ that the migrations have read. Environment variables: those that this code reads
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -47,11 +46,10 @@ class SchemaDigest:
         """Hexadecimal."""
         return self._hash(self._code, sorted(self._read)) if self._read else self._code
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Include the files that the migrations read in the block."""
+    def record(self, run: Callable[[], None]) -> None:
+        """Run the migrations, and include the files that they read."""
         with recording(self._root) as found:
-            yield
+            run()
         new = {path for path in found if path not in self._files and not path.is_relative_to(self._migrations.folder)}
         if new - self._read:
             self._read |= new

@@ -77,8 +77,7 @@ def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrat
     name = _name(databases.server, digest)
     with databases.templates.hold(name, rebuild=config.getoption("create_db")) as template:
         if template.is_empty:
-            with digest.recording():
-                _upgrade(config, migrations, name)
+            digest.record(lambda: _upgrade(config, migrations, name))
             template.name = _name(databases.server, digest)
     return template.name, template.is_empty
 

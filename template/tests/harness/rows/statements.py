@@ -8,6 +8,7 @@ from .losses import Loss
 COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.S)
 NAME = r'(?:ONLY\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)'
 DELETES = re.compile(rf"(?:DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?)\s+{NAME}", re.I)
+TRUNCATES = re.compile(r"^\s*TRUNCATE(?:\s+TABLE)?\s+([^;]+)", re.I | re.M)
 WITH = re.compile(rf"WITH\b.*?\bDELETE\s+FROM\s+{NAME}", re.I | re.S)
 # What can cause each kind of loss.
 CAUSES = {
@@ -32,6 +33,13 @@ def deleting(statements: Sequence[str], tables: Collection[str]) -> list[tuple[s
         if named and (table := _table(named[1], tables)):
             found.append((table, " ".join(statement.split())))
     return found
+
+
+def truncated(script: str, tables: Collection[str]) -> list[str]:
+    """The tables that a script truncates."""
+    parts = [part for found in TRUNCATES.finditer(script) for part in found[1].split(",")]
+    named = [found[1] for part in parts if (found := re.match(rf"\s*{NAME}", part, re.I))]
+    return [table for name in named if (table := _table(name, tables))]
 
 
 def cause(loss: Loss, statements: Sequence[str]) -> str | None:

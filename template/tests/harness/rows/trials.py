@@ -23,6 +23,7 @@ from .contents import Content, contents, counts
 from .fill import Filling
 from .losses import compared, newly_required
 from .made_rows import MOST
+from .statements import truncated
 from .tables import Table, tables_of
 from .trial import Failure, Trial, rows_file
 
@@ -125,11 +126,13 @@ class Trials:
         if file.is_file():
             before = counts(connection)
             try:
+                text = file.read_text(encoding="utf-8")
                 with connection.transaction():
-                    connection.execute(file.read_text(encoding="utf-8").encode())
+                    connection.execute(text.encode())
             except psycopg.Error as error:
                 raise _StepFailedError(Failure("rows", str(error), error.sqlstate or "")) from error
-            filled = [name for name, count in counts(connection).items() if count != before.get(name)]
+            after = counts(connection)
+            filled = [name for name, count in after.items() if count != before.get(name)] + truncated(text, after)
         filling = Filling(connection, self.later, self._number)
         filling.fill(filled)
         self._number += MOST
