@@ -384,8 +384,8 @@ class Hero(OtherBase):
         [
             Edit(
                 ENV,
-                "    # Called after each revision",
-                "    Base.metadata.create_all(connection)\n    # Called after each revision",
+                "    context.configure(connection=connection, **OPTIONS",
+                "    Base.metadata.create_all(connection)\n    context.configure(connection=connection, **OPTIONS",
             )
         ],
         Check("test_models.py::test_migrations_do_not_call_create_all"),
