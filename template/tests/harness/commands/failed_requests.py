@@ -5,7 +5,8 @@ It runs beside the harness of another version, so it imports nothing of the harn
 
 import re
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -20,34 +21,38 @@ counts: Counter[str] = Counter()
 
 def _recording_in_loop(send: Any) -> Any:
     async def recorded(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
-        try:
-            response: httpx.Response = await send(self, request, **options)
-        except Exception as error:
-            _record(request, f"{type(error).__name__}: {error}")
-            raise
-        _record(request, str(response.status_code))
-        return response
+        with _errors_recorded(request):
+            return _recorded(await send(self, request, **options))
 
     return recorded
 
 
 def _recording(send: Any) -> Any:
     def recorded(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
-        try:
-            response: httpx.Response = send(self, request, **options)
-        except Exception as error:
-            _record(request, f"{type(error).__name__}: {error}")
-            raise
-        _record(request, str(response.status_code))
-        return response
+        with _errors_recorded(request):
+            return _recorded(send(self, request, **options))
 
     return recorded
 
 
+@contextmanager
+def _errors_recorded(request: httpx.Request) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _record(request, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _recorded(response: httpx.Response) -> httpx.Response:
+    if response.is_server_error:
+        _record(response.request, str(response.status_code))
+    return response
+
+
 def _record(request: httpx.Request, outcome: str) -> None:
-    if not outcome.isdecimal() or int(outcome) >= 500:
-        # The statement of a database's error stands below its first line.
-        of_test.append(f"{request.method} {IDS.sub('/…', request.url.path)}: {outcome.splitlines()[0]}")
+    # The statement of a database's error stands below its first line.
+    of_test.append(f"{request.method} {IDS.sub('/…', request.url.path)}: {outcome.splitlines()[0]}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
