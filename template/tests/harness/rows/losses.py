@@ -41,18 +41,18 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Changes:
     """What is gone, and what is elsewhere now, under another name."""
 
     lost: list[Loss]
     moved: list[Loss]
 
 
-def compared(before: dict[int, Content], after: dict[int, Content]) -> Comparison:
+def compared(before: dict[int, Content], after: dict[int, Content]) -> Changes:
     """What is gone or moved; partitions of one table are named by that table."""
     pairs = [(content, _same_table(content, after)) for content in before.values()]
     new = _new_texts(pairs, after)
-    comparison = Comparison([], [])
+    comparison = Changes([], [])
     fewer = _rows_by_root(before) - _rows_by_root(after)
     for content, now in pairs:
         for loss, is_moved in _of_table(content, now, new):

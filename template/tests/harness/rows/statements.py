@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 
+from ..schema.locks import NAME
 from .losses import Loss
 
 COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.S)
-NAME = r'(?:ONLY\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)'
 DELETES = re.compile(rf"(?:DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?)\s+{NAME}", re.I)
 TRUNCATES = re.compile(r"^\s*TRUNCATE(?:\s+TABLE)?\s+([^;]+)", re.I | re.M)
 WITH = re.compile(rf"WITH\b.*?\bDELETE\s+FROM\s+{NAME}", re.I | re.S)
