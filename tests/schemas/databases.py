@@ -11,13 +11,13 @@ from alembic.operations import Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.runtime.migration import MigrationContext
 from harness.postgres.server import Server
+from harness.schema.attempts import Remedy
 from harness.schema.catalog import Difference, rows_of
 from harness.schema.created_models import CreatedModels, create_models
 from harness.schema.drift import Comparison
 from harness.schema.drift_report import key
 from harness.schema.operations import Operation, alembic_operations, judged_by_catalog
 from harness.schema.remedies import remedies
-from harness.schema.trial import Remedy
 from psycopg import sql
 
 # What the template's env.py passes, and Alembic's own.

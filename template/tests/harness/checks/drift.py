@@ -12,12 +12,12 @@ from ..database.databases import WorkerDatabases
 from ..database.migration_errors import MigrationError
 from ..database.migrations import Migrations
 from ..postgres.server import Server
+from ..schema.attempts import Remedy
 from ..schema.catalog import Difference, rows_of
 from ..schema.created_models import create_models
 from ..schema.drift import Comparison, matching
 from ..schema.operations import Operation, alembic_operations, judged_by_catalog
 from ..schema.remedies import remedies
-from ..schema.trial import Remedy
 from .unknown_tables import unknown_tables
 
 

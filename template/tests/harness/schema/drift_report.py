@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.findings import Finding, Findings
+from .attempts import Remedy
 from .catalog import Difference
-from .trial import Remedy
 
 # The words of the keys in the baseline.
 KEYS = ("only in models:", "only in migrations:", "differs:")

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from .alteration import alteration, renames
+from .attempts import Attempts, Remedy, is_reset
 from .catalog import Difference, without_parts
 from .drift import Comparison
 from .operations import Operation, commits_first, sql_operation
-from .trial import Remedy, Trial, is_reset
 
 # More operations are tried together first.
 FEW = 20
@@ -27,49 +27,49 @@ def remedies(
         connection: to a copy of the migrated database.
         operations: Alembic's; what they do not mend is mended by SQL.
     """
-    trial = Trial(connection, comparison, metadata)
+    attempts = Attempts(connection, comparison, metadata)
     pending = list(operations)
-    _try_renames(trial)
-    _try_enums(trial)
+    _try_renames(attempts)
+    _try_enums(attempts)
     if len(pending) > FEW:
-        pending = trial.attempt_together(pending)
+        pending = attempts.attempt_together(pending)
     before = -1
-    while trial.left and before != len(trial.remedies):
-        before = len(trial.remedies)
-        pending = [operation for operation in pending if not trial.attempt(operation, drops=False)]
-        if before == len(trial.remedies):
-            _try_sql(trial, drops=False)
-    _try_drops(trial, pending)
+    while attempts.left and before != len(attempts.remedies):
+        before = len(attempts.remedies)
+        pending = [operation for operation in pending if not attempts.attempt(operation, drops=False)]
+        if before == len(attempts.remedies):
+            _try_sql(attempts, drops=False)
+    _try_drops(attempts, pending)
     # They run alone, and what they add may be used by the others.
-    trial.remedies.sort(key=lambda remedy: not commits_first(remedy.operation))
-    return trial.remedies, without_parts(trial.left)
+    attempts.remedies.sort(key=lambda remedy: not commits_first(remedy.operation))
+    return attempts.remedies, without_parts(attempts.left)
 
 
-def _try_renames(trial: Trial) -> None:
-    for _, statements in renames(trial.left).values():
-        trial.attempt(sql_operation(statements), drops=None)
+def _try_renames(attempts: Attempts) -> None:
+    for _, statements in renames(attempts.left).values():
+        attempts.attempt(sql_operation(statements), drops=None)
 
 
-def _try_enums(trial: Trial) -> None:
+def _try_enums(attempts: Attempts) -> None:
     """Before operations of a library: they may run in the transaction that uses the new value."""
-    enums = [found for found in trial.left if found.expected and (found.actual or "").startswith("enum ")]
+    enums = [found for found in attempts.left if found.expected and (found.actual or "").startswith("enum ")]
     for found in enums:
-        for statements in alteration(found, trial.comparison.expected, trial.actual):
-            trial.attempt(sql_operation(statements), drops=False)
+        for statements in alteration(found, attempts.comparison.expected, attempts.actual):
+            attempts.attempt(sql_operation(statements), drops=False)
 
 
-def _try_sql(trial: Trial, *, drops: bool) -> None:
-    for found in without_parts(trial.left):
-        if found not in trial.left or ((found.expected is None) != drops and not is_reset(found)):
+def _try_sql(attempts: Attempts, *, drops: bool) -> None:
+    for found in without_parts(attempts.left):
+        if found not in attempts.left or ((found.expected is None) != drops and not is_reset(found)):
             continue
-        for statements in alteration(found, trial.comparison.expected, trial.actual):
-            if statements and trial.attempt(sql_operation(statements), drops=drops):
+        for statements in alteration(found, attempts.comparison.expected, attempts.actual):
+            if statements and attempts.attempt(sql_operation(statements), drops=drops):
                 break
 
 
-def _try_drops(trial: Trial, pending: list[Operation]) -> None:
+def _try_drops(attempts: Attempts, pending: list[Operation]) -> None:
     before = -1
-    while before != len(trial.remedies):
-        before = len(trial.remedies)
-        pending = [operation for operation in pending if not trial.attempt(operation, drops=True)]
-    _try_sql(trial, drops=True)
+    while before != len(attempts.remedies):
+        before = len(attempts.remedies)
+        pending = [operation for operation in pending if not attempts.attempt(operation, drops=True)]
+    _try_sql(attempts, drops=True)

@@ -47,7 +47,7 @@ class Remedy:
     drops: bool = False
 
 
-class Trial:
+class Attempts:
     """Tries operations, each in its own transaction, which is committed if it helps.
 
     Args:
