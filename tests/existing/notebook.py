@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from tests.mistakes.catalogue import Edit
 from tests.mistakes.project import Changed, Outcome
 
 PSYCOPG, PSYCOPG2 = (
@@ -36,3 +37,12 @@ def written(notebook: Changed, tests: str, name: str = "tests/test_own.py") -> C
 
 def in_order(notebook: Changed, *arguments: str, **env: str) -> Outcome:
     return notebook.pytest_from_start("-p", "no:randomly", *arguments, **env)
+
+
+def add_lifespan(notebook: Changed, source: str) -> None:
+    """Give the application the `lifespan` of this source."""
+    (notebook.folder / "app/lifespan.py").write_text(source)
+    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
+    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
+        notebook.folder
+    )

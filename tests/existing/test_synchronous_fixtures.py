@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.existing.notebook import BOTH, in_order, written
-from tests.mistakes.catalogue import Edit
+from tests.existing.notebook import BOTH, add_lifespan, in_order, written
 from tests.mistakes.project import Changed
 
 pytestmark = pytest.mark.xdist_group("synchronous")
@@ -223,11 +222,7 @@ async def lifespan(app):
 
 
 def test_a_lifespan_with_a_task(notebook: Changed) -> None:
-    (notebook.folder / "app/lifespan.py").write_text(LIFESPAN)
-    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
-    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
-        notebook.folder
-    )
+    add_lifespan(notebook, LIFESPAN)
     written(
         notebook,
         """
@@ -271,11 +266,7 @@ def test_a_lifespan_with_a_task(notebook: Changed) -> None:
 
 
 def test_without_a_with_block_there_is_no_lifespan(notebook: Changed) -> None:
-    (notebook.folder / "app/lifespan.py").write_text(LIFESPAN)
-    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
-    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
-        notebook.folder
-    )
+    add_lifespan(notebook, LIFESPAN)
     written(
         notebook,
         """

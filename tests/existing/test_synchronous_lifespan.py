@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.existing.notebook import BOTH, PSYCOPG2, in_order, written
-from tests.mistakes.catalogue import Edit
+from tests.existing.notebook import BOTH, PSYCOPG2, add_lifespan, in_order, written
 from tests.mistakes.project import Changed
 
 pytestmark = pytest.mark.xdist_group("synchronous")
@@ -96,12 +95,8 @@ CLIENT = """
 
 def with_lifespan(notebook: Changed, lifespan: str, scope: str, tests: str) -> Changed:
     """The service with a lifespan, and no other fixture that connects."""
-    (notebook.folder / "app/lifespan.py").write_text(IMPORTS + lifespan)
+    add_lifespan(notebook, IMPORTS + lifespan)
     (notebook.folder / "tests/conftest.py").write_text("")
-    Edit("app/main.py", '(title="Notebook")', '(title="Notebook", lifespan=lifespan)').make(notebook.folder)
-    Edit("app/main.py", "from app.routes import", "from app.lifespan import lifespan\nfrom app.routes import").make(
-        notebook.folder
-    )
     return written(notebook, CLIENT.format(scope) + tests)
 
 

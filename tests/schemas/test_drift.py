@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.schemas.databases import Databases, drift
+from tests.schemas.databases import Databases, Found, drift
 from tests.schemas.models import shop
 
 
@@ -289,6 +289,13 @@ def test_a_new_table_has_the_privileges_that_are_the_default(databases: Database
     assert {difference.name for difference in found.left} == {"grant on relation billing.invoices to schemas_reader"}
 
 
+def drift_after(databases: Databases, sample: Shop, statements: str) -> tuple[str, Found]:
+    """A migrated database in which more statements have run, and its drift from the models."""
+    migrated = databases.create(sample.migrated)
+    databases.execute(migrated, statements)
+    return migrated, drift(databases, shop(), migrated, models=sample.models)
+
+
 # What only migrations make, and how its difference is called.
 SURPLUS = [
     ("CREATE TABLE audit (id int PRIMARY KEY, line text)", "relation public.audit"),
@@ -317,10 +324,7 @@ SURPLUS = [
 def test_what_only_migrations_make_is_never_dropped(
     databases: Databases, sample: Shop, statements: str, name: str
 ) -> None:
-    migrated = databases.create(sample.migrated)
-    databases.execute(migrated, statements)
-
-    found = drift(databases, shop(), migrated, models=sample.models)
+    migrated, found = drift_after(databases, sample, statements)
 
     assert found.keys == {f"only in migrations: {name}"}
     assert found.remedies == []
@@ -341,10 +345,7 @@ REMOVED = [
 def test_what_was_removed_from_the_models_can_be_dropped(
     databases: Databases, sample: Shop, statements: str, name: str
 ) -> None:
-    migrated = databases.create(sample.migrated)
-    databases.execute(migrated, statements)
-
-    found = drift(databases, shop(), migrated, models=sample.models)
+    migrated, found = drift_after(databases, sample, statements)
 
     assert found.keys == {f"only in migrations: {name}"}
     assert found.operations == []
