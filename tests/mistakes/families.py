@@ -2,10 +2,10 @@
 
 from types import ModuleType
 
-from tests.mistakes import api, isolation, locks, migrations, payments, performance, resources, transactions
+from tests.mistakes import api, isolation, locks, migrations, models, payments, performance, resources, transactions
 from tests.mistakes.catalogue import Mistake, Right
 
-FAMILIES: list[ModuleType] = [migrations, locks, transactions, resources, isolation, performance, api, payments]
+FAMILIES: list[ModuleType] = [models, migrations, locks, transactions, resources, isolation, performance, api, payments]
 
 MISTAKES: list[Mistake] = [mistake for family in FAMILIES for mistake in family.MISTAKES]
 RIGHT: list[Right] = [right for family in FAMILIES for right in family.RIGHT]
