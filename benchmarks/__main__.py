@@ -1,6 +1,6 @@
 """`uv run python -m benchmarks`: renders, installs, measures, prints Markdown.
 
-It takes twenty minutes on two cores, and shows on stderr what is done of it; `--quick` says in two minutes
+It takes forty minutes on two cores, and shows on stderr what is done of it; `--quick` says in two minutes
 whether it works.
 """
 
@@ -15,18 +15,21 @@ from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
 from harness.postgres.server import Server
 
-from benchmarks import long, machine, per_test, readme, start, suite, workers
+from benchmarks import checks, long, machine, per_test, readme, start, suite, workers
 from benchmarks.chart import svg
 from benchmarks.contenders import CONTENDERS, NONE
 from benchmarks.project import Projects
 from benchmarks.report import markdown
 from benchmarks.targets import WORKERS_TARGET, Results
 
-PARTS = ["start", "workers", "suite", "long"]
+PARTS = ["start", "checks", "workers", "suite", "long"]
 POSTGRES = 18
 
 # Of whole runs of pytest.
 LONG_ROUNDS = 5
+
+# Of the checks, which take minutes in a large project.
+CHECKS_ROUNDS = 3
 # For each of them, rounds of slices, which take a third of a second: many, for a median that holds.
 SLICES = 4
 
@@ -61,6 +64,11 @@ def main() -> None:
         if "start" in only:
             _say("session start")
             results.start.update(start.measure(projects, (2, 200), long_rounds))
+        if "checks" in only:
+            sizes_of_checks = checks.QUICK_SIZES if options.quick else checks.SIZES
+            _say(f"checks: {', '.join(f'{size[0]} tables, {size[1]} revisions' for size in sizes_of_checks)}")
+            results.checks.update(checks.measure(projects, sizes_of_checks, min(long_rounds, CHECKS_ROUNDS)))
+            _say(markdown(results, where))
         if "suite" in only:
             _say("the default suite")
             results.suite.update(suite.measure(projects, long_rounds))

@@ -59,24 +59,34 @@ class Projects:
         return Runner(project.folder, project.env)
 
     def with_tables(
-        self, name: str, *, conftest: str | None = None, root_conftest: str | None = None, revisions: int = 2
+        self,
+        name: str,
+        *,
+        conftest: str | None = None,
+        root_conftest: str | None = None,
+        revisions: int = 2,
+        table_count: int = tables.TABLES,
     ) -> Runner:
-        """A copy of the project of 30 tables, with the one test file that all contenders share.
+        """A copy of the project with many tables, and with the one test file that all contenders share.
 
         Args:
             name: of the copy's folder.
             conftest: the contender's file that takes the place of the rendered `tests/conftest.py` and of the harness.
             root_conftest: the contender's file that is added to the harness, as the project's `conftest.py`.
             revisions: how many revisions make the schema.
+            table_count: how many tables there are.
         """
         sample = self._sample = self._sample or self._render("sample", ANSWERS, *COMPETITORS)
         folder = self.folder / "runs" / name
-        shutil.copytree(sample.folder, folder, ignore=shutil.ignore_patterns("test_*.py", ".venv", "__pycache__"))
+        shutil.copytree(sample.folder, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+        for test in (folder / "tests").glob("test_*.py"):
+            test.unlink()
         models = folder / "src" / "sample" / "models.py"
         models.write_text(
-            models.read_text().replace("import BigInteger,", "import BigInteger, ForeignKey,") + tables.models()
+            models.read_text().replace("import BigInteger,", "import BigInteger, ForeignKey,")
+            + tables.models(table_count, revisions)
         )
-        for file, text in tables.revisions(revisions).items():
+        for file, text in tables.revisions(revisions, table_count).items():
             (folder / "migrations" / "versions" / file).write_text(text)
         if conftest is not None:
             shutil.rmtree(folder / "tests" / "harness")

@@ -6,6 +6,9 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.samples import Sample
 from benchmarks.targets import TARGETS, Results
 
+# Runs without and with what earlier runs have stored.
+HOW = ("cold", "warm")
+
 
 def markdown(results: Results, machine: str) -> str:
     """Tables of what was measured, and the line of the machine; each number a median, with the lowest and highest."""
@@ -14,6 +17,8 @@ def markdown(results: Results, machine: str) -> str:
         parts.append(_per_test(results))
     if results.start:
         parts.append(_start(results))
+    if results.checks:
+        parts.append(_checks(results))
     if results.workers:
         parts.append(_workers(results))
     if results.suite:
@@ -39,10 +44,21 @@ def _per_test(results: Results) -> str:
 
 def _start(results: Results) -> str:
     rows = [
-        [f"session start, {count} revisions", *(_seconds(results.start[how, count]) for how in ("cold", "warm"))]
+        [f"session start, {count} revisions", *(_seconds(results.start[how, count]) for how in HOW)]
         for count in results.revisions
     ]
-    return _table(["the first test's set-up, a server of its own", "cold", "warm"], rows)
+    return _table(["the first test's set-up, a server of its own", *HOW], rows)
+
+
+def _checks(results: Results) -> str:
+    rows = [
+        [
+            f"{tables:,} tables, {revisions:,} revisions",
+            *(_seconds(results.checks[how, tables, revisions]) for how in HOW),
+        ]
+        for tables, revisions in sorted({(tables, revisions) for _, tables, revisions in results.checks})
+    ]
+    return _table(["the harness's checks, whole process", *HOW], rows)
 
 
 def _workers(results: Results) -> str:

@@ -5,8 +5,8 @@ Each table has what tables usually have: a key of its own, a foreign key, a uniq
 
 TABLES = 30
 
-# The rendered project brings `users`.
-NUMBERS = range(2, TABLES + 1)
+# One transaction can lock about a thousand tables, as PostgreSQL is configured by default.
+TABLES_OF_REVISION = 100
 
 MODEL = '''
 
@@ -54,21 +54,31 @@ def downgrade() -> None:
 {downgrade}'''
 
 
-def models() -> str:
-    """What is added to the project's models."""
-    return "".join(MODEL.format(number=number, parent=_parent(number)) for number in NUMBERS)
+def models(tables: int, revisions: int) -> str:
+    """What is added to the project's models: so many tables, with `users`, as so many revisions make them."""
+    added: dict[int, list[int]] = {}
+    for revision in range(_first_column(tables), revisions + 1):
+        added.setdefault(_altered(revision, tables), []).append(revision)
+    texts = []
+    for number in _numbers(tables):
+        columns = "".join(f"    column_{revision}: Mapped[int | None]\n" for revision in added.get(number, ()))
+        texts.append(MODEL.format(number=number, parent=_parent(number)) + columns)
+    return "".join(texts)
 
 
-def revisions(count: int) -> dict[str, str]:
-    """The project's revisions up to `count`, by file name: the second makes the tables, each later one adds a column.
+def revisions(count: int, tables: int) -> dict[str, str]:
+    """The project's revisions up to `count`, by file name.
 
-    The first, of `users`, is in the render.
+    The first, of `users`, is in the render. The next make the tables, a hundred each; each later one adds a column.
     """
-    upgrade = "".join(CREATE_TABLE.format(number=number, parent=_parent(number)) for number in NUMBERS)
-    downgrade = "".join(f'    op.drop_table("table_{number}")\n' for number in reversed(NUMBERS))
-    written = {"0002_tables.py": _revision(2, upgrade, downgrade)}
-    for revision in range(3, count + 1):
-        table = f"table_{NUMBERS[revision % len(NUMBERS)]}"
+    numbers, written = _numbers(tables), {}
+    for revision in range(2, _first_column(tables)):
+        of_revision = numbers[(revision - 2) * TABLES_OF_REVISION :][:TABLES_OF_REVISION]
+        upgrade = "".join(CREATE_TABLE.format(number=number, parent=_parent(number)) for number in of_revision)
+        downgrade = "".join(f'    op.drop_table("table_{number}")\n' for number in reversed(of_revision))
+        written[f"{revision:04}_tables.py"] = _revision(revision, upgrade, downgrade)
+    for revision in range(_first_column(tables), count + 1):
+        table = f"table_{_altered(revision, tables)}"
         column = f"column_{revision}"
         written[f"{revision:04}_{column}.py"] = _revision(
             revision,
@@ -78,9 +88,24 @@ def revisions(count: int) -> dict[str, str]:
     return written
 
 
+def _first_column(tables: int) -> int:
+    """The first revision that adds a column."""
+    return 2 + -(-len(_numbers(tables)) // TABLES_OF_REVISION)
+
+
+def _numbers(tables: int) -> range:
+    # The rendered project brings `users`.
+    return range(2, tables + 1)
+
+
+def _altered(revision: int, tables: int) -> int:
+    numbers = _numbers(tables)
+    return numbers[revision % len(numbers)]
+
+
 def _parent(number: int) -> str:
     # A star of chains: two tables in three refer to another than `users`.
-    return "users" if number % 3 == 0 or number == NUMBERS[0] else f"table_{number - 1}"
+    return "users" if number % 3 == 0 or number == 2 else f"table_{number - 1}"
 
 
 def _revision(revision: int, upgrade: str, downgrade: str) -> str:

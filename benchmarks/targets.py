@@ -17,6 +17,7 @@ class Results:
 
     per_test: dict[str, Sample] = field(default_factory=dict)
     start: dict[tuple[str, int], Sample] = field(default_factory=dict)
+    checks: dict[tuple[str, int, int], Sample] = field(default_factory=dict)
     workers: dict[tuple[int, int], Sample] = field(default_factory=dict)
     suite: dict[str, Sample] = field(default_factory=dict)
     long: dict[str, Held] = field(default_factory=dict)

@@ -50,6 +50,14 @@ def test_a_long_run_says_what_grows() -> None:
         assert re.search(rf"^\| {name} \| {times} \| {memory} \| \d+, \d+ \|$", done.stdout, re.M), done.stdout
 
 
+def test_checks_of_large_projects() -> None:
+    done = run("--quick", "--rounds", "1", "--only", "checks")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for size in ("30 tables, 2 revisions", "150 tables, 4 revisions"):
+        assert re.search(rf"^\| {size} \| [\d.]+ s .* \| [\d.]+ s .* \|$", done.stdout, re.M), done.stdout
+
+
 def test_the_readme_holds_whole_runs_alone() -> None:
     done = run("--write-readme", "--quick")
 

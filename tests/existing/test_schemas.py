@@ -41,6 +41,19 @@ def test_an_extension_that_the_server_does_not_have(service: Changed) -> None:
     assert "The server in use does not have no_such. Use one that has it: an installed PostgreSQL, by" in outcome.output
 
 
+def test_a_revision_that_locks_more_than_the_server_allows(service: Changed) -> None:
+    changed(
+        service,
+        "alembic/versions/0001_books.py",
+        "def upgrade() -> None:\n",
+        'def upgrade() -> None:\n    op.execute("SELECT pg_advisory_xact_lock(i) FROM generate_series(1, 100000) AS i")\n',
+    )
+
+    outcome = service.pytest()
+
+    assert "One transaction locks more objects than the server allows, as it would in production." in outcome.output
+
+
 def test_env_py_that_runs_no_migration(service: Changed) -> None:
     """The template database is kept between runs, and must not be kept without its tables."""
     env = service.folder / "alembic" / "env.py"

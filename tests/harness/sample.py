@@ -57,9 +57,9 @@ class Sample(Project):
         """The command that runs the project's tests, those of `checks/` left out."""
         return [str(self.python), "-m", "pytest", NO_HARNESS, *arguments]
 
-    def checks(self) -> Outcome:
+    def checks(self, *arguments: str) -> Outcome:
         """Run the harness's checks of the project."""
-        return Outcome.of(run_pytest(self, "tests/harness/checks"))
+        return Outcome.of(run_pytest(self, "tests/harness/checks", *arguments))
 
     def pytest(self, *arguments: str, **env: str) -> Outcome:
         """Run the project's tests to their end, in a process that has imported the libraries."""

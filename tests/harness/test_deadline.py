@@ -357,6 +357,12 @@ def test_how_long_a_test_may_take(sample: Sample, setting: str, tens: int) -> No
     assert f"True: {tens * 10} times ten seconds" in outcome.output
 
 
+def test_a_check_has_no_limit_of_slow_test(sample: Sample) -> None:
+    outcome = sample.checks("-o", "savepoint_slow_test_seconds=0.000001")
+
+    assert outcome.code == 0, outcome.output
+
+
 BLOCKED = """
 import asyncio
 import threading

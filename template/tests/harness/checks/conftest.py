@@ -1,4 +1,4 @@
-"""Stops a run of the checks without the harness; skips checks of migrations in a project that has none."""
+"""For all checks: no run without the harness, no limit of guard slow_test, and a skip where there are no migrations."""
 
 import pytest
 
@@ -21,9 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # In a run of a folder above, the error of the other hook is that of a file, and pytest goes on.
     pytest_configure(config)
-    if has_migrations(config):
-        return
+    is_without = not has_migrations(config)
     for item in items:
-        uses_them = item.path.name in OF_MIGRATIONS or "migrations" in getattr(item, "fixturenames", ())
-        if item.path.parent == FOLDER / "checks" and uses_them:
+        if item.path.parent != FOLDER / "checks":
+            continue
+        # A check takes as long as the project is large: 15 s for 1,000 revisions.
+        item.add_marker(pytest.mark.allow_guard("slow_test"))
+        if is_without and (item.path.name in OF_MIGRATIONS or "migrations" in getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip("there is no alembic.ini"))

