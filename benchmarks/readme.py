@@ -1,4 +1,4 @@
-"""The section of README.md that the command writes, between two markers, and the chart beside this file."""
+"""The sections of README.md that the command writes, each between two markers, and the chart beside this file."""
 
 from pathlib import Path
 
@@ -14,6 +14,16 @@ IMAGE = f"![Milliseconds per test, by how the test is isolated]({CHART.relative_
 def rewritten(page: str, table: str) -> str:
     """The page with this between its markers, and nothing else changed; raises ValueError without markers."""
     return between(page, "benchmarks", f"{IMAGE}\n\n{table.strip()}")
+
+
+def with_checks(page: str, table: str) -> str:
+    """The page with this as its section of the checks."""
+    return between(page, "benchmark-of-checks", table.strip())
+
+
+def write_checks(table: str) -> None:
+    """Write the section of the checks into the working tree."""
+    README.write_text(with_checks(README.read_text(), table))
 
 
 def write(table: str, chart: str) -> None:

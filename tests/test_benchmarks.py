@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from benchmarks import readme
+from benchmarks import checks, readme
 from benchmarks.chart import svg
 from benchmarks.long import Held
 from benchmarks.report import markdown
@@ -63,6 +63,14 @@ def test_the_readme_holds_whole_runs_alone() -> None:
 
     assert done.returncode == 2
     assert "--write-readme: the section holds all of it" in done.stderr
+
+
+def test_the_readme_has_the_checks_of_large_projects() -> None:
+    page = (ROOT / "README.md").read_text()
+
+    assert readme.with_checks(readme.with_checks(page, "| a table |"), "| a table |").count("\n| a table |\n") == 1
+    for tables, revisions in checks.SIZES:
+        assert re.search(rf"^\| {tables:,} tables, {revisions:,} revisions \| [\d.]+ s ", page, re.M)
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:

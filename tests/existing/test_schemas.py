@@ -46,7 +46,7 @@ def test_a_revision_that_locks_more_than_the_server_allows(service: Changed) -> 
         service,
         "alembic/versions/0001_books.py",
         "def upgrade() -> None:\n",
-        'def upgrade() -> None:\n    op.execute("SELECT pg_advisory_xact_lock(i) FROM generate_series(1, 100000) AS i")\n',
+        'def upgrade() -> None:\n    op.execute("SELECT pg_advisory_xact_lock(i) FROM generate_series(1, 99999) i")\n',
     )
 
     outcome = service.pytest()
