@@ -3,11 +3,11 @@
 Cold, nothing is cached: all migrations run for the template database, too.
 """
 
-import shutil
 import time
 from functools import partial
 from pathlib import Path
 
+from benchmarks.cache import HOW, cold_and_warm
 from benchmarks.project import PLAIN, WITHOUT_COMPETITORS, Projects, Runner
 from benchmarks.samples import Sample, in_turn
 
@@ -18,25 +18,13 @@ QUICK_SIZES = ((30, 2), (150, 4))
 
 def measure(projects: Projects, sizes: tuple[tuple[int, int], ...], rounds: int) -> dict[tuple[str, int, int], Sample]:
     """Seconds, by "cold" or "warm", number of tables, and number of revisions."""
-    folder = projects.folder / "checks"
-    folder.mkdir()
     runs = {}
     for tables, revisions in sizes:
         name = f"checks-{tables}-{revisions}"
         runner = projects.with_tables(name, revisions=revisions, table_count=tables)
-        warm = folder / f"warm-{name}"
-        # Fills the cache, and compiles the revisions.
-        _run(runner, warm)
-        runs["cold", tables, revisions] = partial(_cold, runner, folder / f"cold-{name}")
-        runs["warm", tables, revisions] = partial(_run, runner, warm)
+        for how, run in zip(HOW, cold_and_warm(partial(_run, runner), projects.folder / "caches" / name), strict=True):
+            runs[how, tables, revisions] = run
     return in_turn(rounds, runs)
-
-
-def _cold(runner: Runner, cache: Path) -> float:
-    try:
-        return _run(runner, cache)
-    finally:
-        shutil.rmtree(cache)
 
 
 def _run(runner: Runner, cache: Path) -> float:

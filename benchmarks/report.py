@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 
+from benchmarks.cache import HOW
 from benchmarks.contenders import CONTENDERS
 from benchmarks.samples import Sample
 from benchmarks.targets import TARGETS, Results
-
-# Runs without and with what earlier runs have stored.
-HOW = ("cold", "warm")
 
 
 def markdown(results: Results, machine: str) -> str:

@@ -4,34 +4,25 @@ Cold, nothing is cached: initdb, all migrations, and the cluster is kept. Warm, 
 """
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
+from benchmarks.cache import HOW, cold_and_warm
 from benchmarks.project import PLAIN, WITHOUT_COMPETITORS, Projects, Runner
 from benchmarks.samples import Sample, in_turn
 
 
 def measure(projects: Projects, revisions: tuple[int, ...], rounds: int) -> dict[tuple[str, int], Sample]:
     """Seconds, by "cold" or "warm" and number of revisions."""
-    folder = projects.folder / "start"
-    folder.mkdir()
     runs = {}
     for count in revisions:
-        runner = projects.with_tables(f"revisions-{count}", revisions=count)
-        warm = folder / f"warm-{count}"
-        # Fills the cache, and compiles the revisions.
-        _start(runner, warm)
-        runs["cold", count] = partial(_cold, runner, folder / f"cold-{count}")
-        runs["warm", count] = partial(_start, runner, warm)
+        name = f"revisions-{count}"
+        runner = projects.with_tables(name, revisions=count)
+        for how, run in zip(
+            HOW, cold_and_warm(partial(_start, runner), projects.folder / "caches" / name), strict=True
+        ):
+            runs[how, count] = run
     return in_turn(rounds, runs)
-
-
-def _cold(runner: Runner, cache: Path) -> float:
-    try:
-        return _start(runner, cache)
-    finally:
-        shutil.rmtree(cache)
 
 
 def _start(runner: Runner, cache: Path) -> float:
