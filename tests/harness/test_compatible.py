@@ -120,6 +120,17 @@ def test_a_revision_that_the_deployed_release_can_live_with(deployed: Sample, ad
     assert output.startswith("The tests of main (")
 
 
+def test_a_released_revision_in_a_file_of_another_name(deployed: Sample, add: Add) -> None:
+    """The release's own file of it must not be there, too."""
+    add("nullable=True")
+    git(deployed.folder, "mv", "migrations/versions/0001_users.py", "migrations/versions/0001_accounts.py")
+
+    code, output = compatible(deployed)
+
+    assert code == 0, output
+    assert "3 passed" in output
+
+
 def test_a_revision_that_states_a_reason(deployed: Sample, add: Add) -> None:
     add("nullable=False", stated='incompatible = "nobody signs up at night"\n')
 
