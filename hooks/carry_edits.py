@@ -37,6 +37,9 @@ def moved(old: str, new: str) -> str:
     versions, target = _versions(old), Path(new)
     if versions.mine is None and versions.base is None:
         return f"{old} came after the version of your project; {new} is not touched."
+    if versions.mine is None and _show(Path.cwd(), f"HEAD:./{new}") is not None:
+        # Copier has merged both, and the user's lines are nowhere else.
+        return f"{old} is {new} now. {new} is your own, and has the template's lines too: remove those."
     if versions.mine is None:
         target.unlink(missing_ok=True)
         return f"{old} is {new} now. Your project had none, so it is left out."

@@ -101,6 +101,19 @@ def test_a_file_of_the_users_stands_where_one_moves(project: Owned, moving: Late
     assert "http://owner.test" in project.read(f"{CLIENT}.yours")
 
 
+def test_a_file_of_the_users_stands_where_one_moves_that_they_deleted(
+    project: Owned, moving: Later, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project.folder / CLIENT).unlink()
+    project.write(CLIENTS, "OWNER = 1\n")
+    moving()
+
+    project.update("v99.0.0", trust=True)
+
+    assert "OWNER = 1" in project.read(CLIENTS)
+    assert f"{CLIENTS} is your own, and has the template's lines too" in capfd.readouterr().out
+
+
 def test_a_project_below_the_top_of_its_repository(history: History, tmp_path: Path, moving: Later) -> None:
     folder = tmp_path / "mono repo" / "service"
     copier.run_copy(str(moving().folder), folder, defaults=True, vcs_ref=history.next, quiet=True)
