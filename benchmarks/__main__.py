@@ -47,7 +47,8 @@ def main() -> None:
     """Measure what is asked for, print it, and write it where that is asked for."""
     options = _options()
     only = set(options.only or [*(contender.name for contender in CONTENDERS), *PARTS])
-    long_rounds = options.rounds or (1 if options.quick else LONG_ROUNDS)
+    whole = CHECKS_ROUNDS if only == {CHECKS} else LONG_ROUNDS
+    long_rounds = options.rounds or (1 if options.quick else whole)
     rounds = long_rounds * (2 if options.quick else SLICES)
     sizes = (50, 200) if options.quick else (100, 1000, WORKERS_TARGET, 3000)
     # Without the floor there is no ratio.
@@ -70,7 +71,7 @@ def main() -> None:
         if CHECKS in only:
             sizes_of_checks = checks.QUICK_SIZES if options.quick else checks.SIZES
             _say(f"checks: {', '.join(f'{size[0]} tables, {size[1]} revisions' for size in sizes_of_checks)}")
-            results.checks.update(checks.measure(projects, sizes_of_checks, min(long_rounds, CHECKS_ROUNDS)))
+            results.checks.update(checks.measure(projects, sizes_of_checks, long_rounds))
             _say(markdown(results, where))
         if "suite" in only:
             _say("the default suite")
