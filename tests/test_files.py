@@ -29,7 +29,7 @@ WORDS = {
 OF_ROLES = [
     *("connections/process", "connections/redirect", "connections/session_settings", "core/settings"),
     *("database/application_role", "database/databases", "database/ownership", "database/roles_in_migrations"),
-    "postgres/url",
+    *("database/maintenance", "postgres/server", "postgres/url"),
 ]
 ALLOWED: dict[str, list[tuple[str, str]]] = {
     "auth": [
@@ -48,6 +48,8 @@ ALLOWED: dict[str, list[tuple[str, str]]] = {
         ("/tests/harness/database/kept_databases.py", "passw"),
         ("/tests/harness/postgres/**", "passw"),
         ("/tests/harness/postgres/local.py", "auth"),
+        # libpq's require_auth.
+        ("/tests/harness/postgres/url.py", "_auth"),
         # Stripe's word for a card whose owner has to confirm.
         ("/tests/harness/stripe/errors.py", "auth"),
         # secrets.token_hex, of the standard library, names a container.

@@ -78,7 +78,7 @@ def test_another_database_is_ignored(engines: Engines, make: Make) -> None:
 
 
 def test_an_engine_of_the_harness_is_ignored(engines: Engines, make: Make) -> None:
-    engines.exempt(make(SYNCHRONOUS))
+    engines.exempt(synchronous := make(SYNCHRONOUS), synchronous.url)
 
     assert not engines.is_synchronous
 

@@ -10,7 +10,7 @@ import pytest
 
 from . import options
 from .app import own_clients, sessions
-from .connections import process
+from .connections import process, shell_variables
 from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .core.project import is_governed
 from .database import alembic_env, fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     project.configure(config)
     baseline.configure(config)
     findings.configure(config)
-    for part in (process, sessions, own_clients, alembic_env, lock_holders, new_revisions):
+    for part in (shell_variables, process, sessions, own_clients, alembic_env, lock_holders, new_revisions):
         part.configure(config)
     for part in (governed_tests, pytest_asyncio, async_plugin, interrupted, ended_loops):
         part.configure(config)

@@ -5,9 +5,9 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
-from sqlalchemy import Connection, Engine, Pool
+from sqlalchemy import URL, Connection, Engine, Pool
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -26,16 +26,16 @@ class Engines:
 
     _created: list[CreatedEngine] = field(default_factory=list)
     _connected: "WeakSet[Engine]" = field(default_factory=WeakSet)
-    _of_harness: "WeakSet[Dialect]" = field(default_factory=WeakSet)
+    _of_harness: "WeakKeyDictionary[Dialect, URL]" = field(default_factory=WeakKeyDictionary)
     _original: Any = None
 
-    def exempt(self, engine: AsyncEngine | Engine) -> None:
-        """Mark an engine as one of the harness."""
-        self._of_harness.add(engine.dialect)
+    def exempt(self, engine: AsyncEngine | Engine, url: URL) -> None:
+        """Mark an engine as one of the harness; `url` has libpq's parameters."""
+        self._of_harness[engine.dialect] = url
 
-    def is_of_harness(self, dialect: Dialect) -> bool:
-        """Whether a dialect belongs to an engine of the harness."""
-        return dialect in self._of_harness
+    def url_of_harness(self, dialect: Dialect) -> URL | None:
+        """The database of an engine of the harness; None for other engines."""
+        return self._of_harness.get(dialect)
 
     def recording(self, created: Callable[..., None], is_of_test: Callable[[], bool]) -> Any:
         """Wrap `Dialect.engine_created`, which SQLAlchemy calls with each new engine; record whether a test created it.

@@ -12,7 +12,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from types import FrameType
 from typing import Any, Literal, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy import URL
 from sqlalchemy.engine import Dialect
@@ -24,6 +24,11 @@ ADDRESS = {"dsn", "host", "hostaddr", "port", "user", "password", "passfile", "p
 ADDRESS |= {"unix_sock", "target_session_attrs", "ssl", "ssl_context", "sslmode", "sslrootcert", "sslcert"}
 ADDRESS |= {"sslkey", "direct_tls", "gssencmode", "channel_binding", "servicefile", "sslnegotiation", "sslcrl"}
 ADDRESS |= {"sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"}
+
+# libpq's parameters in asyncpg's connection strings; it has no equivalent for the others, such as channel_binding.
+DSN_OF_ASYNCPG = {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation"}
+DSN_OF_ASYNCPG |= {"ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs", "krbsrvname"}
+DSN_OF_ASYNCPG |= {"gsslib", "options"}
 
 # An option that `redirect` adds to connections of SQLAlchemy: HARNESS, or the original options of the application's
 # connection. They are needed again, since SQLAlchemy before 2.1 reuses options that a listener has modified.
@@ -49,12 +54,21 @@ class Policy(Protocol):
 
 
 def address(url: URL, driver: str) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments with which a driver connects to `url`."""
-    query = dict(url.query)
-    if driver != "asyncpg" and (mode := query.pop("ssl", None)):
-        query["sslmode"] = mode
-    arguments, options = _dialect(driver).create_connect_args(url.set(query=query))
-    return list(arguments), dict(options)
+    """The arguments with which a driver connects to `url`, whose query has libpq's parameters."""
+    parameters: dict[str, Any] = dict(url.query)
+    if driver == "asyncpg":
+        url = url.set(query={name: parameters[name] for name in ("host", "port") if name in parameters})
+    arguments, options = _dialect(driver).create_connect_args(url)
+    return list(arguments), {**options, **(_of_asyncpg(parameters) if driver == "asyncpg" else {})}
+
+
+def _of_asyncpg(parameters: dict[str, Any]) -> dict[str, Any]:
+    """libpq's parameters as options of asyncpg, which accepts most of them only in a connection string."""
+    given = {name: value for name, value in parameters.items() if name in DSN_OF_ASYNCPG}
+    options: dict[str, Any] = {"dsn": f"postgresql://?{urlencode(given)}"} if given else {}
+    if "connect_timeout" in parameters:
+        options["timeout"] = float(parameters["connect_timeout"])
+    return options
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from . import driver_pools
 from .database_name import DatabaseCheck
 from .drivers import ADDRESS, HARNESS, REQUESTED_BY, SHARES, Connect, Patches, address, options_of, requesting_pool
 from .lifespan_connections import LifespanConnections
-from .session_settings import with_settings
+from .session_settings import Options, with_settings
 from .shared_connections import SharedConnections
 from .sharing import proxy_creator, synchronous_proxy
 
@@ -107,18 +107,18 @@ class Redirect(SharedConnections):
         if dialect.name != "postgresql":
             return
         is_patched = dialect.driver in self._patches.drivers
-        if self.engines.is_of_harness(dialect):
-            options |= {REQUESTED_BY: HARNESS} if is_patched else {}
+        if (url := self.engines.url_of_harness(dialect)) is not None:
+            args[:], own_options = address(url, dialect.driver)
+            options |= own_options | ({REQUESTED_BY: HARNESS} if is_patched else {})
             return
         given = dict(options.get(REQUESTED_BY, options))
         options.clear()
         options |= {name: value for name, value in given.items() if name not in ADDRESS}
         options |= {REQUESTED_BY: given} if is_patched else {}
         self._isolate_if_needed(is_async=dialect.is_async)
-        own_args, own_options = address(self.database(), dialect.driver)
-        args[:] = own_args
+        args[:], own_options = address(self.database(), dialect.driver)
         must_share = self._must_share(dialect.driver, is_async=dialect.is_async)
-        options |= self._with_settings(dialect.driver, options, must_share) | own_options
+        options |= self._with_settings(dialect.driver, options, own_options, must_share)
         if must_share and not dialect.is_async:
             # `intercept` returns the proxy.
             options[SHARES] = True
@@ -126,8 +126,8 @@ class Redirect(SharedConnections):
             creator = options.pop("async_creator_fn", None)
             options["async_creator_fn"] = proxy_creator(dialect.driver, self.shared, creator)
 
-    def intercept(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Redirect or refuse a connection that is requested from a driver; see `drivers.Policy`."""
+    def intercept(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: Options) -> Any:
+        """As in `drivers.Policy`."""
         requested_by, shares = options.pop(REQUESTED_BY, None), options.pop(SHARES, False)
         if requested_by == HARNESS:
             return connect(*arguments, **options)
@@ -140,7 +140,7 @@ class Redirect(SharedConnections):
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
         must_share = shares or (is_creator and self._must_share(driver, is_async=is_async))
-        options = self._with_settings(driver, options_of(driver, arguments, options), must_share) | own_options
+        options = self._with_settings(driver, options_of(driver, arguments, options), own_options, must_share)
         if must_share and not is_async:
             return synchronous_proxy(driver, self.synchronous, connect, own_arguments, options)
         if must_share:
@@ -149,7 +149,7 @@ class Redirect(SharedConnections):
         return connect(*own_arguments, **options)
 
     def opened(self, connection: Any) -> None:
-        """Called with the new connection of a driver."""
+        """Called with a driver's new connection."""
         self._of_lifespan.opened(connection)
         self._database_check.skip(connection)
 
@@ -161,7 +161,7 @@ class Redirect(SharedConnections):
         self.database()
 
     def database(self) -> URL:
-        """The database of the current test; raises `NoTestDatabaseError` if there is none."""
+        """The test's database, with libpq's parameters; raises `NoTestDatabaseError` if there is none."""
         if self._database is None:
             raise NoTestDatabaseError(NO_DATABASE.format(self.place()))
         return self._database
@@ -179,9 +179,9 @@ class Redirect(SharedConnections):
         if not IN_MIGRATION.get():
             (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
 
-    def _with_settings(self, driver: str, options: dict[str, Any], must_share: bool) -> dict[str, Any]:
+    def _with_settings(self, driver: str, options: Options, own: Options, must_share: bool) -> Options:
         role = "" if IN_MIGRATION.get() else self.role
-        return with_settings(driver, options, self._of_lifespan.is_read_only(must_share), role)
+        return with_settings(driver, options, own, self._of_lifespan.is_read_only(must_share), role)
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"

@@ -9,10 +9,14 @@ LOCK_TIMEOUT_MS = 10_000
 TRANSACTION_TIMEOUTS = {"idle_in_transaction_session_timeout", "transaction_timeout"}
 
 
-def with_settings(driver: str, options: dict[str, Any], is_read_only: bool, role: str) -> dict[str, Any]:
+Options = dict[str, Any]
+
+
+def with_settings(driver: str, options: Options, own: Options, is_read_only: bool, role: str) -> Options:
     """The options of a connection, with session settings that the caller has not set.
 
     Args:
+        own: options of the harness: the address.
         is_read_only: whether transactions are read-only.
         role: the role to which the session changes, and to which RESET ROLE returns; "": the user that connects.
     """
@@ -22,12 +26,12 @@ def with_settings(driver: str, options: dict[str, Any], is_read_only: bool, role
     if is_read_only:
         settings["default_transaction_read_only"] = "on"
     if driver == "asyncpg":
-        return {**options, "server_settings": {**settings, **(options.get("server_settings") or {})}}
+        return {**options, **own, "server_settings": {**settings, **(options.get("server_settings") or {})}}
     if driver.startswith("psycopg"):
         # libpq uses the last of several values.
         ours = " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
-        return {**options, "options": f"{ours} {options.get('options', '')}".strip()}
-    return options
+        return {**options, **own, "options": " ".join(filter(None, [own.get("options"), ours, options.get("options")]))}
+    return options | own
 
 
 def _escaped(value: str) -> str:

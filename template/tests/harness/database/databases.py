@@ -1,9 +1,9 @@
 """Creates, clones and drops the databases of a worker, and sweeps databases of ended runs.
 
-Each worker holds an advisory lock in database `postgres` (advisory locks are per database). If the worker of a database
-holds no lock, its run has ended, and the next run of the same role on the server drops the database. A template
-database is dropped a week after its last use. If a run is killed between CREATE DATABASE and COMMENT, the database has
-no mark and must be dropped by hand.
+Each worker holds an advisory lock in the maintenance database (advisory locks are per database). If the worker of a
+database holds no lock, its run has ended, and the next run of the same role on the server drops the database. A
+template database is dropped a week after its last use. If a run is killed between CREATE DATABASE and COMMENT, the
+database has no mark and must be dropped by hand.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from ..postgres.server import Server
 from ..postgres.settings import first_line
 from .maintenance import MaintenanceConnection
-from .ownership import PREFIX, left_over_line, lock_of
+from .ownership import PREFIX, TEMPLATE_PREFIX, Database, left_over_line, lock_of
 from .template_databases import TemplateDatabases
 
 
@@ -138,13 +138,16 @@ class WorkerDatabases:
             with self._maintenance.locked_if_free(lock) as is_free:
                 # Read again under its lock, since it may have changed.
                 found = self._maintenance.find(name) if is_free else None
-                if found is None or not found.is_unused():
+                if found is None or not found.is_unused() or not self._has_lock_of(found):
                     continue
                 if found.not_owned_reason:
                     left.append(found)
                 elif error := self._drop_error(name):
                     refused.append(error)
         return left_over_line(left, refused)
+
+    def _has_lock_of(self, found: Database) -> bool:
+        return found.name.startswith(TEMPLATE_PREFIX) or found.lock_database == self.server.maintenance_database
 
     def _drop_error(self, name: str) -> str | None:
         """Drop a database; returns the server's error message, or None."""

@@ -42,7 +42,7 @@ def around_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequ
 def _refusing(redirect: Redirect, message: str) -> Iterator[None]:
     def refuse(connection: Connection, cursor: object, sql: str, *more: object) -> None:
         dialect = connection.dialect
-        is_of_harness = dialect.name != "postgresql" or redirect.engines.is_of_harness(dialect)
+        is_of_harness = dialect.name != "postgresql" or redirect.engines.url_of_harness(dialect) is not None
         if not (is_of_harness or IN_LIFESPAN.get() or IN_MIGRATION.get()) and kind_of(sql) in (Kind.WRITE, Kind.DDL):
             redirect.shared.transactions.refuse(message)
 

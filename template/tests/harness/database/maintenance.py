@@ -1,4 +1,4 @@
-"""A connection to the maintenance database `postgres`: creates and drops databases, and holds advisory locks.
+"""A connection to the maintenance database: creates and drops databases, and holds advisory locks.
 
 The locks keep runs and workers from using each other's databases. Advisory locks are per database.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import OperationalError, sql
 
 from ..postgres.server import Server
-from .ownership import RUN_COMMENT, TEMPLATE_PREFIX, Database, lock_of
+from .ownership import TEMPLATE_PREFIX, Database, lock_of, run_comment
 
 DATABASES = """
     SELECT datname, datistemplate, rolname, rolname = current_user,
@@ -24,7 +24,7 @@ LIBC_LOCALE = "LOCALE_PROVIDER libc LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
 
 
 class MaintenanceConnection:
-    """A connection of the harness to database `postgres`, for one thread."""
+    """A connection of the harness to the maintenance database, for one thread."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -120,7 +120,12 @@ class MaintenanceConnection:
         self._connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _mark(self, name: str) -> None:
-        # CREATE DATABASE copies neither comments nor settings. Both statements in one round trip.
-        self.run(
-            "COMMENT ON DATABASE {} IS " + f"'{RUN_COMMENT}'; ALTER DATABASE " + "{} SET timezone TO 'UTC'", name, name
-        )
+        # CREATE DATABASE copies neither comments nor settings. All statements in one round trip.
+        comment = sql.Literal(run_comment(self.server.maintenance_database)).as_string(self._connection)
+        statements = ["COMMENT ON DATABASE {0} IS " + comment, "ALTER DATABASE {0} SET timezone TO 'UTC'"]
+        # A setting of the role precedes one of the database; one of both precedes each.
+        statements += [
+            "ALTER ROLE CURRENT_USER IN DATABASE {0} SET " + f"{setting} TO '{value}'"
+            for setting, value in self.server.session_settings.items()
+        ]
+        self.run("; ".join(statements), name)

@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.operations.ops import MigrationScript
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import URL, Connection, MetaData, NullPool
+from sqlalchemy import Connection, MetaData, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ..connections.redirect import Redirect
@@ -157,15 +157,16 @@ class Migrations:
                 do(config)
 
         # An engine of env.py's own is redirected.
-        with self._redirect.to(self._url(database)):
+        with self._redirect.to(self._of_server.libpq_url(database)):
             if takes_connection(self.folder / "env.py"):
                 self._in_thread(lambda: asyncio.run(self._connected(database, run)))
             else:
                 self._in_thread(run)
 
-    def _url(self, database: str) -> URL:
+    @property
+    def _of_server(self) -> Server:
         assert self._server is not None, "without a server, migrations can only be read"
-        return self._server.url(database, installed_driver())
+        return self._server
 
     def _in_thread(self, run: Callable[[], None]) -> None:
         # In a thread, since asyncio.run() fails inside a running loop. A daemon thread, so that Ctrl-C does not wait
@@ -183,8 +184,8 @@ class Migrations:
         done.result()
 
     async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
-        engine = create_async_engine(self._url(database), poolclass=NullPool)
-        self._redirect.engines.exempt(engine)
+        engine = create_async_engine(self._of_server.url(database, installed_driver()), poolclass=NullPool)
+        self._redirect.engines.exempt(engine, self._of_server.libpq_url(database))
         try:
             async with engine.connect() as connection:
                 await connection.run_sync(run)

@@ -62,7 +62,7 @@ def _own_database(
     name = _clones.take()
     try:
         with _databases.admitting(name):
-            yield WorkerDatabase(name, _server.url(name))
+            yield WorkerDatabase(name, _server.libpq_url(name))
     finally:
         if request.node.stash.get(HAS_FAILED, True) and keeps_databases(request.config, _server):
             _databases.keep(name)

@@ -15,6 +15,9 @@ TEMPLATE_PREFIX = "savepoint_template_"
 MARK = "Savepoint test harness; "
 RUN_COMMENT = MARK + "dropped when its run is over"
 
+# In the comment, if the lock of the run is one of another database than `postgres`.
+LOCKED_IN = re.compile(r', locked in database "(.+)"$')
+
 # Group 1 is the name of the lock that a run holds while it uses the database.
 NAMES = [re.compile(r"(savepoint_template_[0-9a-f]{16})"), re.compile(r"(savepoint_[0-9a-f]{8}_.+)_[0-9]+")]
 LAST_USED = re.compile(r"last used (\d{4}-\d\d-\d\d)")
@@ -24,6 +27,13 @@ WEEK = timedelta(days=7)
 def lock_of(name: str) -> str | None:
     """The lock of the run that a database belongs to; None if it is not a name of the harness."""
     return next((found[1] for pattern in NAMES if (found := pattern.fullmatch(name))), None)
+
+
+def run_comment(maintenance_database: str) -> str:
+    """The comment of a database of a run."""
+    return RUN_COMMENT + (
+        "" if maintenance_database == "postgres" else f', locked in database "{maintenance_database}"'
+    )
 
 
 def last_used() -> str:
@@ -54,6 +64,12 @@ class Database:
         if not self.is_own:
             return f'its owner is role "{self.owner}"'
         return None if self.comment.startswith(MARK) else "it has no comment of the harness"
+
+    @property
+    def lock_database(self) -> str:
+        """The maintenance database of the run that it belongs to; locks of another one say nothing about it."""
+        found = LOCKED_IN.search(self.comment)
+        return found[1] if found else "postgres"
 
     def is_unused(self) -> bool:
         """Whether no run will use it any more; must be called while its lock is held."""

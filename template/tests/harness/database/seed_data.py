@@ -71,7 +71,7 @@ def _has_new_rows(server: Server, database: str) -> bool:
 
 def _write_asynchronously(seed_data: Any, server: Server, name: str, redirect: Redirect) -> None:
     engine = create_async_engine(server.url(name, installed_driver()), poolclass=NullPool)
-    redirect.engines.exempt(engine)
+    redirect.engines.exempt(engine, server.libpq_url(name))
 
     async def write() -> None:
         async with AsyncSession(engine, expire_on_commit=False) as session:
@@ -83,7 +83,7 @@ def _write_asynchronously(seed_data: Any, server: Server, name: str, redirect: R
 
 def _write(seed_data: Any, server: Server, name: str, redirect: Redirect) -> None:
     engine = create_engine(server.url(name, "psycopg"), poolclass=NullPool)
-    redirect.engines.exempt(engine)
+    redirect.engines.exempt(engine, server.libpq_url(name))
     with synchronous_session(engine, expire_on_commit=False) as session:
         seed_data(session)
         session.commit()

@@ -45,10 +45,15 @@ class ServerOfTests(Server):
         self._raise_if_not_of_test(database)
         return super().url(database, driver)
 
-    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(self, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection to a database of this test; raises `IsolationError` for another one."""
-        self._raise_if_not_of_test(database)
+        self._raise_if_not_of_test(database or self.maintenance_database)
         return super().connect(database)
+
+    def libpq_url(self, database: str) -> URL:
+        """The same, with libpq's parameters."""
+        self._raise_if_not_of_test(database)
+        return super().libpq_url(database)
 
     def _raise_if_not_of_test(self, database: str) -> None:
         databases = self.config.stash.get(DATABASES, None)

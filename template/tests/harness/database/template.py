@@ -124,7 +124,7 @@ def _worker_database(request: pytest.FixtureRequest) -> Iterator[WorkerDatabase]
     # Not as arguments: those, and what they depend on, pytest looks up for each test anew.
     databases: WorkerDatabases = request.getfixturevalue("_databases")
     name = databases.clone(request.getfixturevalue("_seeded_database"))
-    database = WorkerDatabase(name, databases.server.url(name))
+    database = WorkerDatabase(name, databases.server.libpq_url(name))
     application_role.check(request.config, databases.server)
     redirect = request.config.stash[REDIRECT]
     try:
@@ -158,4 +158,6 @@ def _digest_of(config: pytest.Config, migrations: Migrations) -> SchemaDigest:
 def _name(server: Server, digest: SchemaDigest) -> str:
     with server.connect() as connection:
         facts = connection.execute(SERVER_FACTS).fetchone()
-    return TEMPLATE_PREFIX + hashlib.sha256(repr((digest.value, facts)).encode()).hexdigest()[:16]
+    # Its lock is one of the maintenance database.
+    values = digest.value, facts, *({server.maintenance_database} - {"postgres"})
+    return TEMPLATE_PREFIX + hashlib.sha256(repr(values).encode()).hexdigest()[:16]

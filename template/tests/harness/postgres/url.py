@@ -1,21 +1,43 @@
 """Source "url": an existing server, from TEST_DATABASE_URL.
 
-The database in the URL is ignored and never changed: the harness creates its own databases on the server, and drops
-only those.
+The databases of the server are never changed: the harness creates its own, and drops only those. The database of the
+URL is connected to only if `postgres` cannot be.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .server import ConfiguredServerError, HarnessConnection, Server
+from .poolers import refusal_of_pooler
+from .server import DEFAULTS, ConfiguredServerError, HarnessConnection, Server
 from .settings import first_line
 
 VARIABLE = "TEST_DATABASE_URL"
 EXPECTED = "postgresql://user:password@host:5432/postgres, with ?host=/folder for a Unix socket, or ?sslmode=require"
 
-QUERY = {"host", "port", "sslmode", "ssl"}
-CAN_CREATE_DATABASES = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
+# libpq's parameters that a URL, or its service, may set for each connection of the run.
+PARAMETERS = {"hostaddr", "options", "connect_timeout", "target_session_attrs", "channel_binding", "require_auth"}
+PARAMETERS |= {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslnegotiation", "sslcertmode"}
+PARAMETERS |= {"ssl_min_protocol_version", "ssl_max_protocol_version", "gssencmode", "krbsrvname", "gsslib"}
+PARAMETERS |= {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+QUERY = PARAMETERS | {"host", "port", "ssl", "service", "passfile"}
+
+FACTS = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
+# Settings of the role, or of the server, that would break the set-up, or a test that waits; with the values for a run.
+WANTED = {
+    "TimeZone": "UTC",
+    "default_transaction_read_only": "off",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": "0",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+}
+# Those that this version of the server has.
+SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"
 
 
 def use(text: str, major: int) -> Server:
@@ -25,38 +47,25 @@ def use(text: str, major: int) -> Server:
         ConfiguredServerError: it cannot be used; the message is one line, without the password.
     """
     url = _parsed(text)
-    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
-    sslmode = query.get("sslmode") or query.get("ssl")
+    given = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    if mode := given.pop("ssl", None):
+        given.setdefault("sslmode", mode)
+    address = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+    if "service" not in given:
+        address["port"] = url.port or 5432
+    options = {name: value for name, value in {**address, **given}.items() if value is not None}
     try:
-        # The version is checked before the role: on the wrong server, the role does not matter.
-        with HarnessConnection.connect(
-            host=query.get("host") or url.host,
-            port=int(query.get("port") or url.port or 5432),
-            user=url.username,
-            password=url.password,
-            sslmode=sslmode,
-            dbname="postgres",
-            client_encoding="utf8",
-            connect_timeout=10,
-        ) as connection:
-            info = connection.info
-            server = Server(
-                source="url",
-                major=info.server_version // 10000,
-                version=f"{info.server_version // 10000}.{info.server_version % 10000}",
-                origin=VARIABLE,
-                host=info.host,
-                port=info.port,
-                user=info.user,
-                password=url.password,
-                sslmode=sslmode,
-            )
+        with _connected(options, dict.fromkeys(["postgres", *filter(None, [url.database])])) as connection:
+            server = _server(connection, options)
+            # The version is checked before the role: on the wrong server, the role does not matter.
             if server.major != major:
                 raise ConfiguredServerError(
                     f"{VARIABLE}: the server is PostgreSQL {server.version}, "
                     f"but postgres_version in pyproject.toml is {major}."
                 )
-            row = connection.execute(CAN_CREATE_DATABASES).fetchone()
+            row = connection.execute(FACTS).fetchone()
+            if refusal := refusal_of_pooler(connection, server):
+                raise ConfiguredServerError(f"{VARIABLE}: {refusal}")
     except psycopg.Error as error:
         raise ConfiguredServerError(f"{VARIABLE}: {_masked(url.password, first_line(error))}") from None
     if row is None or not row[0]:
@@ -65,6 +74,41 @@ def use(text: str, major: int) -> Server:
             f"Run as a superuser: ALTER ROLE {server.user!r} CREATEDB".replace("'", '"')
         )
     return server
+
+
+def _connected(options: Mapping[str, Any], databases: Mapping[str, None]) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection to the first of the databases that can be connected to."""
+    first: psycopg.Error | None = None
+    for name in databases:
+        try:
+            return HarnessConnection.connect(**{**DEFAULTS, **options, "dbname": name}, autocommit=True)
+        except psycopg.OperationalError as error:
+            first = first or error
+            if name not in str(error):
+                # The address, the user or the password is wrong, and not the database.
+                break
+    raise first or ValueError("no database")
+
+
+def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[str, Any]) -> Server:
+    info = connection.info
+    resolved = info.get_parameters()
+    settings = dict(connection.execute(SETTINGS, ([*WANTED],)).fetchall())
+    return Server(
+        source="url",
+        major=info.server_version // 10000,
+        version=f"{info.server_version // 10000}.{info.server_version % 10000}",
+        origin=VARIABLE,
+        host=info.host,
+        port=info.port,
+        user=info.user,
+        # libpq reads a service's password; other drivers get it from here.
+        password=options.get("password") or (info.password if "service" in options else None),
+        parameters={name: value for name, value in resolved.items() if name in PARAMETERS - DEFAULTS.keys()}
+        | {name: options[name] for name in DEFAULTS.keys() & options.keys()},
+        maintenance_database=info.dbname,
+        session_settings={name: WANTED[name] for name in WANTED if settings.get(name, WANTED[name]) != WANTED[name]},
+    )
 
 
 def _parsed(text: str) -> URL:

@@ -1,0 +1,35 @@
+"""PG* variables of the shell change no connection of a run: they are removed from its environment until it ends.
+
+libpq, asyncpg and processes that tests start read them, and would apply them to the test server. The variables of the
+address and of certificates stay: each connection is given its address, and certificates may be needed.
+"""
+
+import os
+from functools import partial
+
+import pytest
+
+VARIABLES = (
+    "PGHOSTADDR",
+    "PGSERVICE",
+    "PGSSLMODE",
+    "PGREQUIRESSL",
+    "PGSSLNEGOTIATION",
+    "PGCHANNELBINDING",
+    "PGREQUIREAUTH",
+    "PGGSSENCMODE",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+    "PGCONNECT_TIMEOUT",
+    "PGCLIENTENCODING",
+    "PGOPTIONS",
+    "PGDATESTYLE",
+    "PGTZ",
+    "PGGEQO",
+)
+
+
+def configure(config: pytest.Config) -> None:
+    for name in VARIABLES:
+        if (value := os.environ.pop(name, None)) is not None:
+            config.add_cleanup(partial(os.environ.__setitem__, name, value))

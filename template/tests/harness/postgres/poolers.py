@@ -1,0 +1,45 @@
+"""Detects a connection pooler, such as PgBouncer, between the run and the server.
+
+A pooler keeps connections to a database after its clients have left, so the database cannot be cloned; one that pools
+transactions also gives a client another session for each statement, without its locks and settings.
+"""
+
+import time
+from typing import Any
+
+import psycopg
+
+from .server import Server
+
+REFUSED = (
+    "it leads to a connection pooler{}, with which databases cannot be cloned. Use the address of the server itself."
+)
+PID = "SELECT pg_backend_pid()"
+IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
+# Seconds that a session may take to end after its connection was closed.
+GRACE = 2.0
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def refusal_of_pooler(connection: Connection, server: Server) -> str | None:
+    """Why the server cannot be used; None without a pooler."""
+    if _pid(connection) == connection.info.backend_pid:
+        return None
+    # A proxy, which may still give each connection a session of its own.
+    with server.connect() as other:
+        pids = [(_pid(connection), _pid(other)) for _ in range(3)]
+        if len(set(pids)) > 1 or pids[0][0] == pids[0][1]:
+            return REFUSED.format(" that pools transactions")
+    deadline = time.monotonic() + GRACE
+    while (connection.execute(IS_THERE, (pids[0][1],)).fetchone() or (False,))[0]:
+        if time.monotonic() > deadline:
+            return REFUSED.format(" that pools sessions")
+        time.sleep(0.05)
+    return None
+
+
+def _pid(connection: Connection) -> int:
+    row = connection.execute(PID).fetchone()
+    assert row is not None
+    return int(row[0])
