@@ -13,7 +13,16 @@ from .app import own_clients, sessions
 from .connections import process, shell_variables
 from .core import baseline, deprecated, findings, private_api, project, run, settings
 from .core.project import is_governed
-from .database import alembic_env, fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
+from .database import (
+    alembic_env,
+    fixture_rows,
+    isolation,
+    late_fixtures,
+    lock_holders,
+    own_database,
+    server_gone,
+    set_up_errors,
+)
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
 from .modules import GUARDS, MODULES
 from .reports import explanations, first_report, github_summary, known, missing_column, query_report, tracebacks
@@ -131,6 +140,7 @@ def pytest_fixture_setup(
         deadline.limiting_fixture(fixturedef, request.config),
         late_fixtures.around_setup(fixturedef, request),
         governed_tests.letting_end(fixturedef, request.config),
+        set_up_errors.ending_run(fixturedef, request.config),
     ):
         return (yield)
 

@@ -14,7 +14,7 @@ from psycopg.pq import PGconn, Ping
 
 from ..core.network_access import NETWORK_ACCESS
 from ..core.run import end_run
-from .server import USED, run_folder
+from .server import FOLDER, USED, run_folder
 from .template import DATABASES
 
 # Seconds that a server may take to recover after one of its processes has crashed.
@@ -44,6 +44,30 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 GONE = pytest.StashKey[bool]()
 
 
+def problem_of_run(config: pytest.Config) -> str | None:
+    """As `_problem`, during the set-up of the databases; the run ends after it."""
+    with config.stash[NETWORK_ACCESS].unchecked():
+        if USED in config.stash:
+            problem = _problem(config)
+        elif FOLDER in config.stash and (config.stash[FOLDER].path / "log").exists():
+            # The server was started, and its schema could not be built.
+            from ..postgres import troubles
+
+            folder = config.stash[FOLDER]
+            problem = troubles.disk_full(folder) or _crashed(troubles.crash(folder))
+            if problem is None and (reason := troubles.exit_reason(folder)):
+                problem = f"the server has stopped: {reason}"
+        else:
+            problem = None
+    if problem is not None:
+        config.stash[GONE] = True
+    return problem
+
+
+def _crashed(where: str | None) -> str | None:
+    return where and f"a server process has crashed, and the server has closed all connections: {where}"
+
+
 def _problem(config: pytest.Config) -> str | None:
     """A line on what has happened to the server; None if it still runs and has kept its connections."""
     server, databases = config.stash[USED], config.stash.get(DATABASES, None)
@@ -64,8 +88,8 @@ def _problem(config: pytest.Config) -> str | None:
     if databases is None or databases.is_connected():
         return None
     # The server has recovered, but the connections and their locks are lost.
-    if crashed := _diagnosis(config, "crash"):
-        return f"a server process has crashed, and the server has closed all connections: {crashed}"
+    if crashed := _crashed(_diagnosis(config, "crash")):
+        return crashed
     return (
         "the server has closed the harness's connection, which held the lock on the databases of this run. Either a "
         "test has called pg_terminate_backend, or a server process has crashed: see the server's log"

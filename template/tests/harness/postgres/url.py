@@ -93,6 +93,8 @@ def _connected(options: Mapping[str, Any], databases: Mapping[str, None]) -> psy
 def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[str, Any]) -> Server:
     info = connection.info
     resolved = info.get_parameters()
+    # A service may have set any of them.
+    given = resolved.keys() if "service" in options else options.keys()
     settings = dict(connection.execute(SETTINGS, ([*WANTED],)).fetchall())
     return Server(
         source="url",
@@ -104,7 +106,7 @@ def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[st
         user=info.user,
         # libpq reads a service's password; other drivers get it from here.
         password=options.get("password") or (info.password if "service" in options else None),
-        parameters={name: value for name, value in resolved.items() if name in PARAMETERS - DEFAULTS.keys()}
+        parameters={name: resolved[name] for name in PARAMETERS & given & resolved.keys()}
         | {name: options[name] for name in DEFAULTS.keys() & options.keys()},
         maintenance_database=info.dbname,
         session_settings={name: WANTED[name] for name in WANTED if settings.get(name, WANTED[name]) != WANTED[name]},

@@ -1,0 +1,126 @@
+"""A connection pooler is refused in one line, and a server with few connections is enough."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from harness.postgres import privileges
+from harness.postgres.server import Server
+
+from tests.conftest import REQUIRED
+from tests.harness.sample import Sample
+from tests.harness.test_end_of_run import until
+from tests.harness.test_surroundings import free_port
+
+A_TEST = """
+import pytest
+from httpx import AsyncClient
+
+async def test_a_user(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+
+@pytest.mark.own_database
+@pytest.mark.parametrize("number", range(8))
+async def test_with_a_database(client: AsyncClient, number: int) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+"""
+
+CONFIGURATION = """
+[databases]
+* = host={host} port=5432 user=postgres
+
+[pgbouncer]
+pool_mode = {mode}
+listen_addr =
+unix_socket_dir = {folder}
+listen_port = {port}
+auth_type = any
+ignore_startup_parameters = options, extra_float_digits
+logfile = {folder}/log
+"""
+
+Pooler = Callable[[str], str]
+
+
+@pytest.fixture
+def pooler(server: Server, readable: Path) -> Iterator[Pooler]:
+    """`pooler("session")`: a URL of the server through PgBouncer."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        if "pgbouncer" in REQUIRED:
+            pytest.fail("PgBouncer is not installed")
+        pytest.skip("PgBouncer is not installed")
+    user = privileges.server_user()
+    as_user: dict[str, Any] = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    if user is not None:
+        os.chown(readable, user.uid, user.gid)
+
+    def run(mode: str) -> str:
+        port = free_port()
+        file = readable / "pgbouncer.ini"
+        file.write_text(CONFIGURATION.format(host=server.host, mode=mode, folder=readable, port=port))
+        process = subprocess.Popen([program, "--quiet", str(file)], cwd=readable, **as_user)
+        ended.callback(process.wait)
+        ended.callback(process.send_signal, signal.SIGINT)
+        until((readable / f".s.PGSQL.{port}").exists)
+        return f"postgresql://postgres@/postgres?host={readable}&port={port}"
+
+    with ExitStack() as ended:
+        yield run
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("session", "pools sessions"), ("transaction", "pools transactions"), ("statement", "pools transactions")],
+)
+def test_a_pooler_is_refused_in_one_line(sample: Sample, pooler: Pooler, mode: str, words: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest("-n", "2", TEST_DATABASE_URL=pooler(mode))
+
+    assert outcome.error == (
+        f"postgres: TEST_DATABASE_URL: it leads to a connection pooler that {words}, with which databases cannot be "
+        "cloned. Use the address of the server itself."
+    )
+
+
+@pytest.fixture
+def limited(server: Server) -> Callable[[int], str]:
+    """`limited(10)`: the URL of a role that may have ten connections."""
+
+    def limit(number: int) -> str:
+        with server.connect() as connection:
+            connection.execute(f"ALTER ROLE few CONNECTION LIMIT {number}".encode())
+        return f"postgresql://few@/postgres?host={server.host}"
+
+    with server.connect() as connection, suppress(psycopg.errors.DuplicateObject):
+        connection.execute("CREATE ROLE few LOGIN CREATEDB")
+    return limit
+
+
+def test_ten_connections_are_enough_for_two_workers(sample: Sample, limited: Callable[[int], str]) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest("-n", "2", TEST_DATABASE_URL=limited(10))
+
+    assert "9 passed" in outcome.output, outcome.output
+
+
+@pytest.mark.parametrize(("number", "workers"), [(1, "0"), (2, "0"), (2, "2")])
+def test_too_few_connections_are_one_error(
+    sample: Sample, limited: Callable[[int], str], number: int, workers: str
+) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest("-n", workers, TEST_DATABASE_URL=limited(number))
+
+    assert 'too many connections for role "few"' in outcome.error, outcome.output
+    assert len(outcome.error.splitlines()) <= 2
+    assert "Traceback" not in outcome.output
