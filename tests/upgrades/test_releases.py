@@ -92,6 +92,28 @@ def test_a_file_that_is_removed_without_a_hook_is_noticed(history: History, tmp_
         assert paths >= {"migrations/script.py.mako", "migrations/env.py"}
 
 
+def changed_samples(history: History) -> set[str]:
+    """Sample code that differs from the newest release's; an update does not bring it."""
+    newest = history.releases[-1].tag
+    options = ["-c", "core.quotePath=false", "diff", "--name-only", "--no-renames", newest, history.next]
+    listed = git(history.folder, *options, "--", "template/src", "template/tests", "template/migrations/versions")
+    paths = {rendered_path(name.removeprefix("template/")) for name in listed.splitlines()}
+    return {path for path in paths if any(row.startswith("user") for row in ownership.rows(path))}
+
+
+def test_a_change_of_sample_code_is_in_the_changelog(history: History) -> None:
+    newest = next(iter(releases.sections().values()))
+
+    assert not changed_samples(history) or "### Sample code" in newest, changed_samples(history)
+
+
+def test_a_change_of_sample_code_is_noticed(history: History, tmp_path: Path) -> None:
+    db, client = "src/{{package_name}}/db.py", "tests/harness/app/client.py"
+    later = history.evolve(tmp_path / "later", {db: "# mended\n", client: "# the harness's\n"})
+
+    assert changed_samples(later) - changed_samples(history) == {"src/service/db.py"}
+
+
 def test_each_hook_is_listed_as_copier_wants_it() -> None:
     for migration in migrations():
         assert migration["when"] == "{{ _stage == 'after' }}"
