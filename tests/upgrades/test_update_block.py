@@ -1,4 +1,4 @@
-"""The commands that README.md and tests/README.md give for an update: they stop at a conflict, and show a new file.
+"""The commands that README.md and tests/README.md give for an update: they stop at a conflict, and show new files."""
 
 import os
 import shlex
