@@ -58,7 +58,10 @@ def files_of(history: History, version: str) -> set[str]:
 
 def carried_by(command: list[str]) -> list[str]:
     """The old paths of the files that a hook carries over."""
-    _, _, what, first, *_ = command
+    _, _, what, *paths = command
+    if what == "formatted":
+        return []
+    first = paths[0]
     return [old for old, _ in rows_of(first)] if what == "table" else [first]
 
 
@@ -116,11 +119,16 @@ def test_a_change_of_sample_code_is_noticed(history: History, tmp_path: Path) ->
 
 def test_each_hook_is_listed_as_copier_wants_it() -> None:
     for migration in migrations():
-        assert migration["when"] == "{{ _stage == 'after' }}"
         python, script, what, *paths = migration["command"]
+        stage = "before" if what == "formatted" else "after"
+        assert migration["when"] == f"{{{{ _stage == '{stage}' }}}}"
         assert python == "{{ _copier_python }}"
         assert script == "{{ _copier_conf.src_path }}/hooks/carry_edits.py"
-        assert (what == "moved" and len(paths) == 2) or (what == "table" and len(paths) == 1) or what == "gone"
+        assert (
+            (what == "moved" and len(paths) == 2)
+            or (what == "table" and len(paths) == 1)
+            or what in ("gone", "formatted")
+        )
 
 
 def test_a_table_of_moves_names_files_that_were_and_files_that_are(history: History) -> None:
