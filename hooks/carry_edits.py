@@ -3,18 +3,23 @@
     carry_edits.py moved <old> <new>          the edits are merged, three ways, into <new>
     carry_edits.py gone <old> [<see> …]       removed, or split into others: an edited file is kept as <old>.yours
     carry_edits.py table <moves>              many files of one folder move: a text file, a line `<old> <new>` for each
+    carry_edits.py formatted                  files that a formatter alone has changed get the template's lines again
 
 Copier runs it in the project, from `_migrations` in copier.yml, at stage `after`: the new files are there, the old one
-is deleted, and the commit that the update began with has it still. `README.md` beside this file says why.
+is deleted, and the commit that the update began with has it still. `formatted` runs at stage `before`. `README.md`
+beside this file says why.
 Standard library alone, since it runs in Copier's own environment. Running it twice changes nothing.
 """
 
+import ast
 import functools
+import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +101,45 @@ def table(path: str) -> str:
     return "\n".join([f"{len(rows)} files of the template have moved.", *lines])
 
 
+def formatted() -> str:
+    """Undo what a formatter has done to the harness and env.py, and stage it; returns a line that says how often."""
+    restored = []
+    for name in _template_paths(os.environ["VERSION_FROM"]):
+        path = name.removesuffix(".jinja")
+        if not path.endswith(".py") or not path.startswith(("tests/harness/", "migrations/env.py")):
+            continue
+        base = _with_package_name(_in_template(os.environ["VERSION_FROM"], name) or b"")
+        mine = _show(Path.cwd(), f"HEAD:./{path}")
+        if mine is not None and mine != base and _is_same_program(mine, base):
+            Path(path).write_bytes(base)
+            restored.append(path)
+    if restored:
+        # Copier compares what is staged.
+        subprocess.run(["git", "add", "--", *restored], check=True)
+    return f"{len(restored)} files of the template had other line breaks: the template's are restored."
+
+
+def _with_package_name(content: bytes) -> bytes:
+    """A file whose Jinja is the name of the package, as rendered."""
+    answers = Path(".copier-answers.yml")
+    found = re.search(rb"^package_name: (\w+)$", answers.read_bytes() if answers.exists() else b"", re.M)
+    return content.replace(b"{{ package_name }}", found[1]) if found else content
+
+
+def _is_same_program(mine: bytes, base: bytes) -> bool:
+    """Whether two modules differ in nothing but white space, line breaks, quotes and parentheses."""
+    try:
+        return _program(mine) == _program(base)
+    except (SyntaxError, tokenize.TokenError):
+        # Or syntax that is newer than Copier's Python.
+        return False
+
+
+def _program(source: bytes) -> tuple[str, list[str]]:
+    tokens = tokenize.tokenize(io.BytesIO(source).readline)
+    return ast.dump(ast.parse(source)), [token.string for token in tokens if token.type == tokenize.COMMENT]
+
+
 def _own_modules(folder: str) -> list[str]:
     """The modules that the project has in a folder, and the template did not have."""
     listed = (_git(Path.cwd(), "ls-tree", "-z", "--name-only", f"HEAD:./{folder}") or b"").decode().split("\0")
@@ -112,7 +156,11 @@ def _keep(old: str, mine: bytes, became: str) -> str:
 
 
 def _versions(old: str) -> Versions:
-    return Versions(_show(Path.cwd(), f"HEAD:./{old}"), _in_template(os.environ["VERSION_FROM"], old))
+    mine, base = _show(Path.cwd(), f"HEAD:./{old}"), _in_template(os.environ["VERSION_FROM"], old)
+    if mine and base and old.endswith(".py") and _is_same_program(mine, base):
+        # No edit, but perhaps the work of a formatter.
+        mine = base
+    return Versions(mine, base)
 
 
 def _in_template(version: str, path: str) -> bytes | None:
@@ -171,6 +219,8 @@ def main(arguments: list[str]) -> str:
             return gone(old, see)
         case ["table", path]:
             return table(path)
+        case ["formatted"]:
+            return formatted()
     raise SystemExit(__doc__)
 
 

@@ -13,6 +13,11 @@ def python_blocks(page: str, heading: str) -> list[str]:
     return _blocks(page, heading, "python")
 
 
+def toml_blocks(page: str, heading: str) -> list[str]:
+    """The same of settings."""
+    return _blocks(page, heading, "toml")
+
+
 def _blocks(page: str, heading: str, language: str) -> list[str]:
     _, found, section = page.partition(f"{heading}\n")
     assert found, f"there is no {heading}"

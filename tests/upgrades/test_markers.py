@@ -1,4 +1,4 @@
-"""Conflict markers, which an update leaves without a word: the rendered project's pre-commit refuses them.
+"""Conflict markers and rejected hunks, which an update leaves without a word: a project's pre-commit refuses them.
 
 So does its workflow: tests/workflows.
 """
@@ -21,15 +21,29 @@ def test_pre_commit_refuses_them(project: Owned, has_conflict: bool, tmp_path: P
     if has_conflict:
         project.edit(PATH, lambda text: text + CONFLICT)
     project.git("add", "--all")
-    command = [sys.executable, "-m", "pre_commit", "run", "conflict-markers", "--color=never"]
 
+    refused = refused_files(project, "conflict-markers", tmp_path)
+
+    assert refused == ({PATH} if has_conflict else set())
+
+
+def test_pre_commit_refuses_rejected_hunks(project: Owned, tmp_path: Path) -> None:
+    assert refused_files(project, "rejected-hunks", tmp_path) == set()
+    project.write(f"{PATH}.rej", "@@ -1 +1 @@\n-old\n+new\n")
+    project.git("add", "--all")
+
+    assert refused_files(project, "rejected-hunks", tmp_path) == {f"{PATH}.rej"}
+
+
+def refused_files(project: Owned, hook: str, home: Path) -> set[str]:
+    """The files that a hook of pre-commit names; it fails if it names any."""
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "pre_commit", "run", hook, "--color=never"],
         cwd=project.folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
         capture_output=True,
         text=True,
     )
-
-    assert (done.returncode != 0) == has_conflict, done.stdout
-    assert set(re.findall(r"^(\S+\.\w+):", done.stdout, re.M)) == ({PATH} if has_conflict else set())
+    named = set(re.findall(r"^(\S+\.(?:py|rej))(?::|$)", done.stdout, re.M))
+    assert (done.returncode != 0) == bool(named), done.stdout
+    return named

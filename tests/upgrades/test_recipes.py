@@ -157,7 +157,7 @@ def test_readme_s_upgrade_in_a_project_that_is_lived_in(
 
     output = shell(script)
 
-    assert "Changes in the newest version" in output
+    assert f"Changes since {first.version}:" in output
     assert re.search(r"^=+ \d+ passed(?:, 1 skipped)? in ", output, re.M), output
     assert f"_commit: {history.next}" in owned.read(".copier-answers.yml")
     assert owned.changed() == []

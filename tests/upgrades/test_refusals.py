@@ -1,5 +1,6 @@
 """What Copier refuses to update, with its own words, and what was there unchanged."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,37 @@ def test_a_project_without_answers_is_refused(project: Owned, history: History) 
     with pytest.raises(TypeError, match="Template not found"):
         project.update(history.next)
 
+    assert project.changed() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "edited", "says"),
+    [
+        (
+            "coverage_threshold: '80'",
+            "coverage_threshold: most",
+            "coverage_threshold.*must be a whole number from 0 to 100",
+        ),
+        ("package_name: my_service", "package_name: My Service", "package_name.*must be a lower-case ASCII identifier"),
+        ("python_version: '3.11'", "python_version: '3.10'", r"python_version.*'3\.10' is not in \["),
+        ("postgres_version: 18", "postgres_version: 14", r"postgres_version.*14 is not in \[15, 16, 17, 18\]"),
+        ("postgres_image: ''", "postgres_image: latest", "postgres_image.*must be an image with a tag"),
+    ],
+    ids=lambda text: text.partition(":")[0] if ": " in text else None,
+)
+def test_an_answer_that_was_edited_by_hand_and_is_invalid_is_refused(
+    project: Owned, later: Later, answer: str, edited: str, says: str
+) -> None:
+    """The last line names it; the lines above are a traceback of Copier's."""
+    later({CLIENT: "# later\n"})
+    project.replace(".copier-answers.yml", answer, edited)
+    project.commit("Another answer, by hand")
+
+    command = [*COPIER, "update", "--defaults"]
+    done = subprocess.run(command, cwd=project.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    assert done.returncode != 0
+    assert re.search(says, done.stderr.splitlines()[-1])
     assert project.changed() == []
 
 

@@ -58,7 +58,10 @@ def files_of(history: History, version: str) -> set[str]:
 
 def carried_by(command: list[str]) -> list[str]:
     """The old paths of the files that a hook carries over."""
-    _, _, what, first, *_ = command
+    _, _, what, *paths = command
+    if what == "formatted":
+        return []
+    first = paths[0]
     return [old for old, _ in rows_of(first)] if what == "table" else [first]
 
 
@@ -92,13 +95,40 @@ def test_a_file_that_is_removed_without_a_hook_is_noticed(history: History, tmp_
         assert paths >= {"migrations/script.py.mako", "migrations/env.py"}
 
 
+def changed_samples(history: History) -> set[str]:
+    """Sample code that differs from the newest release's; an update does not bring it."""
+    newest = history.releases[-1].tag
+    options = ["-c", "core.quotePath=false", "diff", "--name-only", "--no-renames", newest, history.next]
+    listed = git(history.folder, *options, "--", "template/src", "template/tests", "template/migrations/versions")
+    paths = {rendered_path(name.removeprefix("template/")) for name in listed.splitlines()}
+    return {path for path in paths if any(row.startswith("user") for row in ownership.rows(path))}
+
+
+def test_a_change_of_sample_code_is_in_the_changelog(history: History) -> None:
+    newest = next(iter(releases.sections().values()))
+
+    assert not changed_samples(history) or "### Sample code" in newest, changed_samples(history)
+
+
+def test_a_change_of_sample_code_is_noticed(history: History, tmp_path: Path) -> None:
+    db, client = "src/{{package_name}}/db.py", "tests/harness/app/client.py"
+    later = history.evolve(tmp_path / "later", {db: "# mended\n", client: "# the harness's\n"})
+
+    assert changed_samples(later) - changed_samples(history) == {"src/service/db.py"}
+
+
 def test_each_hook_is_listed_as_copier_wants_it() -> None:
     for migration in migrations():
-        assert migration["when"] == "{{ _stage == 'after' }}"
         python, script, what, *paths = migration["command"]
+        stage = "before" if what == "formatted" else "after"
+        assert migration["when"] == f"{{{{ _stage == '{stage}' }}}}"
         assert python == "{{ _copier_python }}"
         assert script == "{{ _copier_conf.src_path }}/hooks/carry_edits.py"
-        assert (what == "moved" and len(paths) == 2) or (what == "table" and len(paths) == 1) or what == "gone"
+        assert (
+            (what == "moved" and len(paths) == 2)
+            or (what == "table" and len(paths) == 1)
+            or what in ("gone", "formatted")
+        )
 
 
 def test_a_table_of_moves_names_files_that_were_and_files_that_are(history: History) -> None:

@@ -65,6 +65,13 @@ MISTAKES = [
         "tests/README.md:",
     ),
     Mistake(
+        "a rejected hunk is left",
+        lambda owned: owned.write("tests/README.md.rej", "@@ -1 +1 @@\n-old\n+new\n"),
+        "lint",
+        "! git ls-files '*.rej'",
+        "tests/README.md.rej",
+    ),
+    Mistake(
         "uv.lock is stale",
         replace("pyproject.toml", '  "alembic', '  "idna>=3.10",\n  "alembic'),
         "lint",
