@@ -1,8 +1,9 @@
 """A cache of stopped clusters with a migrated schema, so that runs need neither initdb nor the migrations.
 
 A run copies an entry into its folder and starts a server on the copy, which takes 0.1 s. An entry is written atomically
-and never changed. It is removed if it was not used for a week, or if there are too many. If the cache cannot be read or
-written, the run works without it.
+and never changed. It has a checksum: an entry that was damaged, by a power cut or a full disk, is made again. It is
+removed if it was not used for a week, or if there are too many. If the cache cannot be read or written, the run works
+without it.
 """
 
 import fcntl
@@ -16,17 +17,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 from . import settings
 from .binaries import Binaries
 from .privileges import User
+from .tree_copy import copy_tree, open_regular
 
 # Increase it when the contents of an entry or the layout of the cache change.
-FORMAT = 1
+FORMAT = 2
 
 FOLDER = "clusters"
+
+# An entry is a folder with the cluster and its checksum.
+DATA = "data"
+CHECKSUM = "checksum"
 
 WEEK = 7 * 24 * 3600
 MAX_ENTRIES = 5
@@ -71,7 +76,10 @@ class ClusterCache:
             with private_cache(FOLDER, fcntl.LOCK_SH):
                 if not _is_private(self.entry):
                     return False
-                _copy(self.entry, data, user)
+                with open_regular(self.entry / CHECKSUM) as file:
+                    checksum = file.read()
+                if copy_tree(self.entry / DATA, data, user).encode() != checksum:
+                    raise OSError(f"{self.entry} is damaged")
                 os.utime(self.entry)
         except OSError:
             _empty(data)
@@ -84,7 +92,9 @@ class ClusterCache:
             self._sweep()
             temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
             try:
-                _copy(data, temporary, None)
+                (temporary / DATA).mkdir(mode=0o700)
+                checksum = copy_tree(data, temporary / DATA, None)
+                (temporary / CHECKSUM).write_text(checksum)
                 shutil.rmtree(self.entry, ignore_errors=True)
                 temporary.rename(self.entry)
             finally:
@@ -144,29 +154,6 @@ def _is_private(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
-
-
-def _copy(source: Path, target: Path, user: User | None) -> None:
-    """Copy `source` into `target`, an empty folder, readable only by `user` (None: the current user).
-
-    In one pass, since a cluster has 1,300 small files: `shutil.copytree` followed by chmod and chown took twice as
-    long.
-    """
-    for folder, folders, files in os.walk(source):
-        copies = target / Path(folder).relative_to(source)
-        for name in folders:
-            (copies / name).mkdir(mode=0o700)
-            if user is not None:
-                os.chown(copies / name, user.uid, user.gid)
-        for name in files:
-            with Path(folder, name).open("rb", 0) as read, _private(copies / name) as written:
-                if user is not None:
-                    os.fchown(written.fileno(), user.uid, user.gid)
-                shutil.copyfileobj(read, written, 2**20)
-
-
-def _private(path: Path) -> FileIO:
-    return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _empty(folder: Path) -> None:
