@@ -40,6 +40,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Use the folder that another process of this run has created."""
         self.path = path
+        self._pid = os.getpid()
         self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._alive: int | None = None
@@ -143,6 +144,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Stop using the folder. In the process that created it: end the run, and wait until the folder is removed."""
+        if os.getpid() != self._pid:
+            # In a forked child, which does not end the run.
+            return
         is_ended = self._alive is not None and not (self.path / "keep").exists()
         if self._alive is not None:
             os.close(self._alive)
