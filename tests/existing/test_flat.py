@@ -1,10 +1,7 @@
 """A service that nothing was rendered of but the harness: `[tool.savepoint]` says where everything is."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.environment import UV
 from tests.existing.conftest import CHECKS, changed
 from tests.mistakes.catalogue import Edit
 from tests.mistakes.project import Changed
@@ -38,32 +35,6 @@ def test_a_run_of_the_checks_alone(service: Changed) -> None:
     outcome = service.pytest(CHECKS)
 
     assert outcome.code == 0, outcome.output
-
-
-# As tests/harness-requirements.txt says, and the service's own pyproject.toml.
-OLDEST = {
-    "alembic": "1.13.0",
-    "asyncpg": "0.29.0",
-    "fastapi": "0.115.0",
-    "httpx": "0.27.0",
-    "psycopg[binary]": "3.2.2",
-    "pytest": "8.4.0",
-    "sqlalchemy[asyncio]": "2.0.40",
-}
-
-
-def test_the_oldest_versions(service: Changed, tmp_path: Path, default_python: Path) -> None:
-    environment = tmp_path / "oldest"
-    service.check(UV, "venv", "--quiet", "--python", default_python, environment)
-    pins = [f"{name}=={version}" for name, version in OLDEST.items()]
-    requirements = service.folder / "tests" / "harness-requirements.txt"
-    service.check(UV, "pip", "install", "-q", "--python", environment, "-r", requirements, *pins)
-    oldest = Changed(service.folder, {**service.env, "UV_PROJECT_ENVIRONMENT": str(environment)})
-
-    outcome = oldest.pytest_from_start()
-
-    assert outcome.code == 0, outcome.output
-    assert f"{CHECKS}/test_requests.py::test_malformed_requests_get_no_5xx" in outcome.passed
 
 
 def test_an_async_fixture_of_every_test(service: Changed) -> None:

@@ -7,6 +7,8 @@
 updates replace it.
 """
 
+# First: an older library may lack what the other modules import.
+from . import versions as versions
 from .app.client import NewClient
 from .app.lifespan import RunningApp
 from .database.create import Create

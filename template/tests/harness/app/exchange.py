@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-import httpx
+from ..core.http_clients import httpx
 
 # As in uvicorn, the application waits when this many bytes are buffered for the client.
 HIGH_WATER = 65_536

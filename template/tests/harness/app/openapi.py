@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
 
+from ..core.http_clients import ASYNC_CLIENTS, httpx
 from ..core.settings import settings_of
 from ..transaction.blocking_connection import finished
 
@@ -101,7 +101,7 @@ def resolved(schema: Schema, description: Schema) -> Schema:
 
 
 @pytest.fixture
-def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
+def _malformed_request_client(request: pytest.FixtureRequest) -> httpx.AsyncClient:
     """The client of the setting `malformed_request_client`, with the fixtures of `malformed_request_fixtures`.
 
     The setting may also name a fixture with the headers of a client.
@@ -110,14 +110,14 @@ def _malformed_request_client(request: pytest.FixtureRequest) -> AsyncClient:
     for name in settings.malformed_request_fixtures:
         _fixture(request, "malformed_request_fixtures", name)
     found = _fixture(request, "malformed_request_client", settings.malformed_request_client)
-    if isinstance(found, AsyncClient):
-        return found
+    if isinstance(found, ASYNC_CLIENTS):
+        return cast(httpx.AsyncClient, found)
     # Headers, or a synchronous client such as Starlette's TestClient, which has headers and cookies.
     given = getattr(found, "headers", found)
     if not isinstance(given, Mapping):
         pytest.fail(NO_CLIENT.format(settings.malformed_request_client, type(found).__name__), pytrace=False)
     headers = {name: value for name, value in given.items() if name.lower() not in OF_EVERY_CLIENT}
-    client: AsyncClient = finished(request.getfixturevalue("new_client")(headers=headers))
+    client: httpx.AsyncClient = finished(request.getfixturevalue("new_client")(headers=headers))
     client.cookies.update(dict(getattr(found, "cookies", {})))
     return client
 

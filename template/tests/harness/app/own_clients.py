@@ -8,10 +8,10 @@ from copy import copy
 from functools import partial, wraps
 from typing import Any
 
-import httpx
 import pytest
 
 from ..connections.process import REDIRECT
+from ..core.http_clients import IN_PROCESS
 from ..core.requests import REQUEST, App, start
 from .transport import ASGITransport
 
@@ -28,10 +28,15 @@ class OwnApp:
 
 
 def configure(config: pytest.Config) -> None:
-    redirect, handle = config.stash[REDIRECT], httpx.ASGITransport.handle_async_request
+    for transport in IN_PROCESS:
+        _handle_in_task(transport, config)
+
+
+def _handle_in_task(transport: Any, config: pytest.Config) -> None:
+    redirect, handle = config.stash[REDIRECT], transport.handle_async_request
 
     @wraps(handle)
-    async def handle_in_task(self: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
+    async def handle_in_task(self: Any, request: Any) -> Any:
         # A request that the application sends to itself is a part of the request that it handles.
         if not isinstance(self, ASGITransport) and redirect.is_listening and REQUEST.get() is None:
             # A copy, since requests may be gathered.
@@ -39,5 +44,5 @@ def configure(config: pytest.Config) -> None:
             self.app = OwnApp(app)
         return await handle(self, request)
 
-    httpx.ASGITransport.handle_async_request = handle_in_task  # type: ignore[method-assign]
-    config.add_cleanup(partial(setattr, httpx.ASGITransport, "handle_async_request", handle))
+    transport.handle_async_request = handle_in_task
+    config.add_cleanup(partial(setattr, transport, "handle_async_request", handle))

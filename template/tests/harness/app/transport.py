@@ -6,8 +6,7 @@ ASGITransport waits for the last chunk before it returns, so an endless stream b
 (https://github.com/encode/httpx/issues/2186).
 """
 
-import httpx
-
+from ..core.http_clients import httpx
 from .exchange import Application, Exchange
 
 

@@ -9,9 +9,9 @@ import asyncio
 from importlib import import_module
 from typing import Any
 
-import httpx
 from starlette.websockets import WebSocketDisconnect
 
+from ..core.http_clients import httpx
 from .exchange import Exchange
 
 

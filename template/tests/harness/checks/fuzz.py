@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
 
+from ..core.http_clients import httpx
 from ..core.project import shown
 from ..core.requests import App
 from ..core.source_lines import places
@@ -88,7 +88,7 @@ async def test_openapi_contract(
     _schemathesis: str,
     _application: FastAPI,
     _served: ServedApp,
-    _malformed_request_client: AsyncClient,
+    _malformed_request_client: httpx.AsyncClient,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
 
 from ..app.openapi import Operation, operations
 from ..core.findings import Finding, Findings, finds
+from ..core.http_clients import LIBRARIES, httpx
 from ..core.requests import ON_REQUEST_END, Request
 from ..core.source_lines import places
 from ..reports.missing_column import is_missing
@@ -58,7 +58,7 @@ MIGRATE = (
 @pytest.mark.anyio
 async def test_malformed_requests_get_no_5xx(
     _application: FastAPI,
-    _malformed_request_client: AsyncClient,
+    _malformed_request_client: httpx.AsyncClient,
     _handled: list[tuple[bool, int | None]],
     _findings: Findings,
     pytestconfig: pytest.Config,
@@ -99,24 +99,29 @@ def _remedy(error: Exception) -> str:
 
 
 @pytest.fixture
-def _handled(_malformed_request_client: AsyncClient) -> Iterator[list[tuple[bool, int | None]]]:
+def _handled(_malformed_request_client: httpx.AsyncClient) -> Iterator[list[tuple[bool, int | None]]]:
     """For each request that the application handles, whether it has reached a route, and the status."""
-    handled, client, logger = list[tuple[bool, int | None]](), _malformed_request_client, logging.getLogger("httpx")
+    handled, client = list[tuple[bool, int | None]](), _malformed_request_client
 
     def record(request: Request) -> None:
         handled.append(("route" in request.scope, request.status))
 
-    base_url, was_disabled = client.base_url, logger.disabled
+    base_url = client.base_url
     # Its path would stand before that of each route.
     client.base_url = base_url.join("/")
-    # It would log hundreds of lines.
-    logger.disabled = True
+    # They would log hundreds of lines.
+    loggers = [logging.getLogger(library.__name__) for library in LIBRARIES]
+    were_disabled = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     ON_REQUEST_END.append(record)
     try:
         yield handled
     finally:
         ON_REQUEST_END.remove(record)
-        client.base_url, logger.disabled = base_url, was_disabled
+        client.base_url = base_url
+        for logger, was_disabled in zip(loggers, were_disabled, strict=True):
+            logger.disabled = was_disabled
 
 
 def _requests(operation: Operation) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-import httpx
 import pytest
 
 # What identifies a row.
@@ -20,7 +22,7 @@ counts: Counter[str] = Counter()
 
 
 def _recording_in_loop(send: Any) -> Any:
-    async def recorded(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def recorded(self: Any, request: Any, **options: Any) -> Any:
         with _errors_recorded(request):
             return _recorded(await send(self, request, **options))
 
@@ -28,7 +30,7 @@ def _recording_in_loop(send: Any) -> Any:
 
 
 def _recording(send: Any) -> Any:
-    def recorded(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+    def recorded(self: Any, request: Any, **options: Any) -> Any:
         with _errors_recorded(request):
             return _recorded(send(self, request, **options))
 
@@ -36,7 +38,7 @@ def _recording(send: Any) -> Any:
 
 
 @contextmanager
-def _errors_recorded(request: httpx.Request) -> Iterator[None]:
+def _errors_recorded(request: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -44,26 +46,24 @@ def _errors_recorded(request: httpx.Request) -> Iterator[None]:
         raise
 
 
-def _recorded(response: httpx.Response) -> httpx.Response:
+def _recorded(response: Any) -> Any:
     if response.is_server_error:
         _record(response.request, str(response.status_code))
     return response
 
 
-def _record(request: httpx.Request, outcome: str) -> None:
+def _record(request: Any, outcome: str) -> None:
     # The statement of a database's error stands below its first line.
     of_test.append(f"{request.method} {IDS.sub('/…', request.url.path)}: {outcome.splitlines()[0]}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    before = httpx.AsyncClient.send, httpx.Client.send
-    httpx.AsyncClient.send = _recording_in_loop(before[0])  # type: ignore[method-assign]
-    httpx.Client.send = _recording(before[1])  # type: ignore[method-assign]
-
-    def restore() -> None:
-        httpx.AsyncClient.send, httpx.Client.send = before  # type: ignore[method-assign]
-
-    config.add_cleanup(restore)
+    for name in ("httpx", "httpx2"):
+        if find_spec(name):
+            library = import_module(name)
+            for client, recording in (library.AsyncClient, _recording_in_loop), (library.Client, _recording):
+                config.add_cleanup(partial(setattr, client, "send", client.send))
+                client.send = recording(client.send)
 
 
 def pytest_runtest_setup() -> None:

@@ -1,17 +1,18 @@
 """Guard: the application has no open transaction while it waits for another service.
 
-Covered: requests of httpx's clients, mocked or not. Only sessions of the same task and the same request count: a
-background task does not delay the response. In a thread, all sessions of the request count until its response starts.
+Covered: requests of the clients of httpx and httpx2, mocked or not. Only sessions of the same task and the same request
+count: a background task does not delay the response. In a thread, all sessions of the request count until its response
+starts.
 """
 
 import asyncio
 import functools
 from typing import Any
 
-import httpx
 import pytest
 
 from ..app.sessions import active_sessions
+from ..core.http_clients import ASYNC_CLIENTS, CLIENTS, IN_PROCESS
 from ..core.requests import REQUEST
 from ..core.source_lines import place_of_call
 from .base import CurrentTest, Guard
@@ -21,28 +22,37 @@ CURRENT_TEST = CurrentTest()
 
 def configure(config: pytest.Config) -> None:
     # A method of the class, not a transport: libraries that mock httpx replace the transports.
-    send = httpx.AsyncClient.send
+    for client in ASYNC_CLIENTS:
+        _replace(client, _checking(client.send, config), config)
+    for client in CLIENTS:
+        _replace(client, _checking_blocking(client.send, config), config)
 
+
+def _checking(send: Any, config: pytest.Config) -> Any:
     @functools.wraps(send)
-    async def check_and_send(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def check_and_send(self: Any, request: Any, **options: Any) -> Any:
         # An application in this process is no other service.
-        if CURRENT_TEST.is_guarded and not isinstance(self._transport, httpx.ASGITransport):
+        if CURRENT_TEST.is_guarded and not isinstance(self._transport, IN_PROCESS):
             _check(request.url.host, config)
         return await send(self, request, **options)
 
-    httpx.AsyncClient.send = check_and_send  # type: ignore[method-assign]  # no event comes this early
-    config.add_cleanup(lambda: setattr(httpx.AsyncClient, "send", send))
-    send_now = httpx.Client.send
+    return check_and_send
 
-    @functools.wraps(send_now)
-    def check_and_send_now(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+
+def _checking_blocking(send: Any, config: pytest.Config) -> Any:
+    @functools.wraps(send)
+    def check_and_send(self: Any, request: Any, **options: Any) -> Any:
         # A test's own client calls the application outside of a request: Starlette's TestClient.
         if CURRENT_TEST.is_guarded and (handled := REQUEST.get()) is not None and handled.status is None:
             _check(request.url.host, config)
-        return send_now(self, request, **options)
+        return send(self, request, **options)
 
-    httpx.Client.send = check_and_send_now  # type: ignore[method-assign]
-    config.add_cleanup(lambda: setattr(httpx.Client, "send", send_now))
+    return check_and_send
+
+
+def _replace(client: Any, send: Any, config: pytest.Config) -> None:
+    config.add_cleanup(functools.partial(setattr, client, "send", client.send))
+    client.send = send
 
 
 def _check(host: str, config: pytest.Config) -> None:

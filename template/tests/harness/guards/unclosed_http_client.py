@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from ..core.http_clients import ASYNC_CLIENTS
+from ..core.http_clients import CLIENTS as BLOCKING_CLIENTS
 from ..core.requests import REQUEST
 from ..core.source_lines import place_of_call
 from .base import CurrentTest, Guard
@@ -102,7 +103,7 @@ def _observed(method: Callable[..., Any], clients: Clients) -> Callable[..., Any
 
 def configure(config: pytest.Config) -> None:
     config.stash[CLIENTS] = clients = Clients(config.rootpath)
-    for of_httpx in (httpx.AsyncClient, httpx.Client):
+    for of_httpx in (*ASYNC_CLIENTS, *BLOCKING_CLIENTS):
         for name in METHODS:
             if name in vars(of_httpx):
                 method = vars(of_httpx)[name]
