@@ -16,18 +16,17 @@ from .core.project import is_governed
 from .database import alembic_env, fixture_rows, isolation, late_fixtures, lock_holders, own_database, server_gone
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
 from .modules import GUARDS, MODULES
-from .reports import explanations, first_report, github_summary, known, missing_column, query_report, tracebacks
-from .runner import (
-    async_plugin,
-    deadline,
-    ended_loops,
-    forks,
-    garbage,
-    governed_tests,
-    interrupted,
-    process_end,
-    pytest_asyncio,
+from .reports import (
+    explanations,
+    first_report,
+    github_summary,
+    known,
+    missing_column,
+    passwords,
+    query_report,
+    tracebacks,
 )
+from .runner import async_plugin, deadline, ended_loops, forks, garbage, governed_tests, interrupted, pytest_asyncio
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
@@ -86,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     with (
         governed_tests.letting_connect(item),
-        process_end.refusing(item),
+        forks.watching_test(item),
         network.watching(item),
         garbage.collecting_after_protocol(item),
     ):
@@ -179,8 +178,8 @@ def pytest_runtest_makereport(
     own_database.record_outcome(item, report)
     server_gone.end_run_if_gone(item, report)
     deadline.report_timeout(item, report)
-    forks.report_returned(item, report)
-    process_end.report_calls(item, report)
+    forks.report(item, report)
+    passwords.mask(item, report)
     return report
 
 

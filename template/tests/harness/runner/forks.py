@@ -1,4 +1,4 @@
-"""A forked child that returns from a test or a fixture is ended, and the test fails.
+"""A forked child that returns from a test or a fixture is ended, and the test fails, as with `os._exit()`.
 
 The child is a copy of pytest: it would run the remaining tests a second time, on the connections of the first, and
 remove the files of the run. It reports itself to its parent through a pipe. A child that ends by `os._exit()` or
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ..core.run import add_to_summary
+from . import process_end
 from .deadline import replaced_function
 
 # Before a test can replace it.
@@ -75,6 +76,11 @@ def configure(config: pytest.Config) -> None:
         config.add_cleanup(forks.close)
 
 
+def watching_test(item: pytest.Item) -> AbstractContextManager[None]:
+    """Refuses `os._exit()`."""
+    return process_end.refusing(item)
+
+
 def watching_function(item: pytest.Function) -> AbstractContextManager[None]:
     """Ends a child that returns from the test function."""
     return replaced_function(item, functools.partial(_ending, item.config.stash.get(FORKS, None), item.nodeid))
@@ -91,8 +97,12 @@ def watching_fixture(fixturedef: Any, config: pytest.Config) -> Iterator[None]:
         fixturedef.func = function
 
 
-def report_returned(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Fail the test if a child of it has returned. A child of an earlier test is named in the summary."""
+def report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Fail the test that has called `os._exit()`, or a child of which has returned.
+
+    A child of an earlier test ends the run.
+    """
+    process_end.report_calls(item, report)
     forks = item.config.stash.get(FORKS, None)
     for name in forks.returned() if forks is not None else ():
         message = MESSAGE.format(name)
