@@ -21,8 +21,8 @@ from .reports import (
     first_report,
     github_summary,
     known,
+    masking,
     missing_column,
-    passwords,
     query_report,
     tracebacks,
 )
@@ -179,7 +179,7 @@ def pytest_runtest_makereport(
     server_gone.end_run_if_gone(item, report)
     deadline.report_timeout(item, report)
     forks.report(item, report)
-    passwords.mask(item, report)
+    masking.mask(item, report)
     return report
 
 

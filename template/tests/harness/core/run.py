@@ -55,7 +55,7 @@ def worker_input(config: pytest.Config) -> dict[str, Any]:
 def stop_run(config: pytest.Config, message: str) -> NoReturn:
     """Stop the run immediately, with this message as its only error: what happened and what to do."""
     end_run(config, message)
-    # Without the cause: `--full-trace` would print it with the password that drivers have in their frames.
+    # Without the cause: `--full-trace` would print the frames of drivers, with the URL of the server.
     raise pytest.exit.Exception(ABORTED, returncode=pytest.ExitCode.TESTS_FAILED) from None
 
 
