@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries
-from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache, Schema
+from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache
+from harness.postgres.schema import Schema
 
 from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample

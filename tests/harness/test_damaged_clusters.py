@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries, local, privileges
-from harness.postgres.clusters import ClusterCache, Schema
+from harness.postgres.clusters import ClusterCache
 from harness.postgres.run_folder import RunFolder
+from harness.postgres.schema import Schema
 
 # One of each kind: control file, shared and local catalogs, their free space and visibility maps, log, transaction
 # status, configuration, and the checksum itself.

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from harness.postgres import run_folder
 from harness.postgres.binaries import Binaries
-from harness.postgres.clusters import ClusterCache, Schema
+from harness.postgres.clusters import ClusterCache
+from harness.postgres.schema import Schema
 
 from tests.environment import UV, synced
 from tests.harness.namespace import run_apart

@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg
 
 from . import binaries, privileges, settings
-from .clusters import ClusterCache, Schema
+from .clusters import ClusterCache
 from .run_folder import RunFolder
+from .schema import Schema
 from .server import NoServerError, Server
 from .troubles import check_free_space
 

@@ -129,8 +129,8 @@ def _sweep() -> None:
 def _copy(root: Path, parts: list[Path], copy: Path) -> None:
     try:
         CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if CACHE.is_symlink() or CACHE.stat().st_uid != 0:
-            raise NoServerError(f"{CACHE} is not owned by root")
+        if CACHE.is_symlink() or CACHE.stat().st_uid != 0 or CACHE.stat().st_mode & 0o022:
+            raise NoServerError(f"{CACHE} is not owned by root, or other users can write to it")
         _sweep()
         temporary = Path(tempfile.mkdtemp(dir=CACHE))
         try:
@@ -139,7 +139,7 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
             for path in [temporary, *temporary.rglob("*")]:
                 if not path.is_symlink():
                     mode = path.stat().st_mode
-                    path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
+                    path.chmod(mode & ~0o022 | (0o555 if mode & 0o100 else 0o444))
             if copy.exists() and not _is_complete(root, parts, copy):
                 shutil.rmtree(copy, ignore_errors=True)
             try:
