@@ -97,11 +97,12 @@ class RunFolder:
         """Start a supervisor with `plan` (see `supervisor.py`); returns its error message, or None."""
         plan = {"folder": str(self.path), **plan}
         supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", SUPERVISOR],
+            [sys.executable, "-I", "-S", "-X", "utf8", SUPERVISOR],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             # In a new session, so that Ctrl-C does not stop the server before pytest has ended its tests.
             start_new_session=True,
         )

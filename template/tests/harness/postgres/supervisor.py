@@ -1,7 +1,7 @@
 """A small process that starts the server of a run and stops it when the run ends, even if pytest is killed.
 
-`python -I -S supervisor.py` (standard library, no site-packages, 15 ms) reads a plan in JSON from standard input and
-prints one line: `ready`, or an error message. A plan has:
+`python -I -S -X utf8 supervisor.py` (standard library, no site-packages, 15 ms) reads a plan in JSON from standard
+input and prints one line: `ready`, or an error message. A plan has:
 
     folder    the run's folder; the end of its pipe `alive` is the end of the run; removed then
     prepare   a command that must succeed first, such as initdb or the start of a container; or null
