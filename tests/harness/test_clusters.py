@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from harness.postgres import binaries
-from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache, Schema
+from harness.postgres.clusters import FORMAT, MAX_ENTRIES, ClusterCache
+from harness.postgres.schema import Schema
 
 from tests.environment import env_of_copy
 from tests.harness.sample import Outcome, Sample
@@ -184,6 +185,12 @@ def test_checkouts_with_other_files_share_no_schema_on_a_server(
     assert (upgrades(depending), upgrades(other)) == ((2, 2) if first else (1, 1))
 
 
+def change_byte(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text() + text)
 
@@ -197,14 +204,16 @@ def test_an_irrelevant_change_uses_the_cache(counting: Sample, cache: Path) -> N
     assert upgrades(counting) == 1
 
 
-@pytest.mark.parametrize("damage", ["no control file", "an empty catalog", "a file instead", "a symlink"])
+@pytest.mark.parametrize("damage", ["no control file", "an empty catalog", "a byte", "a file instead", "a symlink"])
 def test_a_damaged_entry_is_replaced(counting: Sample, cache: Path, damage: str) -> None:
     run(counting, cache)
     [entry] = entries(cache)
     if damage == "no control file":
-        (entry / "global" / "pg_control").unlink()
+        (entry / "data" / "global" / "pg_control").unlink()
     elif damage == "an empty catalog":
-        shutil.rmtree(entry / "base")
+        shutil.rmtree(entry / "data" / "base")
+    elif damage == "a byte":
+        change_byte(max((entry / "data").glob("base/*/2615")), 100)
     else:
         entry.rename(cache / "elsewhere")
         entry.symlink_to(cache / "elsewhere") if damage == "a symlink" else entry.write_text("")

@@ -108,6 +108,26 @@ def test_the_container_is_removed_at_the_end_of_the_run(in_docker: Sample, engin
         run.wait()
 
 
+@pytest.mark.parametrize("run_is", ["passed", "killed"])
+def test_the_container_of_a_killed_supervisor_is_removed(in_docker: Sample, engine: str, run_is: str) -> None:
+    """At the end of the run; if the run was killed too, by the next run."""
+    kill = "    os.kill(int((folder / 'supervised').read_text()), 9)\n"
+    if run_is == "killed":
+        kill += "    os.kill(os.getpid(), 9)\n"
+    find = "    from tests.harness.database.server import run_folder\n    folder = run_folder(pytestconfig).path\n"
+    text = RECORDING.replace("range(4)", "[0]").replace("number: int", "number: int, pytestconfig: pytest.Config")
+    in_docker.write("tests/test_a.py", text + find + kill)
+
+    outcome = in_docker.pytest_from_start()
+
+    assert ("1 passed" in outcome.output) == (run_is == "passed"), outcome.output
+    if run_is == "killed":
+        assert len(containers(engine)) == 1
+        in_docker.write("tests/test_a.py", RECORDING)
+        assert "4 passed" in in_docker.pytest().output
+    assert containers(engine) == []
+
+
 def test_a_container_that_exits(in_docker: Sample, engine: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(f'FROM {IMAGE}\nENTRYPOINT ["sh", "-c", "echo no room; exit 1"]\n')
     assert docker(engine, "build", "--tag=ending/postgres:98", str(tmp_path)).returncode == 0

@@ -42,3 +42,15 @@ def test_what_cannot_be_collected_is_shown(sample: Sample) -> None:
 
     assert page.read_text().startswith("### Tests: 1 error\n")
     assert "nothing_of_the_kind" in page.read_text()
+
+
+@pytest.mark.parametrize("place", ["missing/page.md", "."])
+def test_a_page_that_cannot_be_written_fails_no_run(sample: Sample, place: str) -> None:
+    """A runner's folder that is not mounted in the container of the job, and a folder instead of a file."""
+    sample.write("tests/test_a.py", "def test_passes() -> None: ...\n")
+
+    outcome = sample.pytest(GITHUB_STEP_SUMMARY=str(sample.folder / place))
+
+    assert outcome.code == 0
+    assert "1 passed" in outcome.output
+    assert "the job summary was not written: GITHUB_STEP_SUMMARY=" in outcome.output

@@ -1,16 +1,21 @@
 """Machines without shared memory, a home, a writable cache, or a path of ASCII letters."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
+from harness.database import maintenance
 from harness.postgres import run_folder
 from harness.postgres.binaries import Binaries
-from harness.postgres.clusters import ClusterCache, Schema
+from harness.postgres.clusters import ClusterCache
+from harness.postgres.schema import Schema
+from harness.postgres.server import Server
 
-from tests.environment import UV, synced
+from tests.environment import UV, Project, synced
 from tests.harness.namespace import run_apart
-from tests.harness.sample import Sample
+from tests.harness.sample import Outcome, Sample
 from tests.rendering import Render
 
 TEST = """
@@ -93,3 +98,101 @@ def test_a_path_with_spaces_and_umlauts(render: Render, default_python: Path, tm
 
     assert " failed" not in project.check(UV, "run", "--no-sync", "pytest", "--create-db")
     assert " failed" not in project.check(UV, "run", "--no-sync", "pytest", "-n", "2", "tests/test_users.py")
+
+
+def test_a_path_with_a_percent_sign_and_quotes(sample_project: Project, tmp_path: Path) -> None:
+    """In an INI file, as in alembic.ini, a percent sign begins an interpolation."""
+    sample = Sample.of(sample_project, tmp_path / "100% %(here)s \"Tee\" 'Größe' $HOME")
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = sample.pytest_from_start("--postgres=local", "--create-db")
+
+    assert "2 passed" in outcome.output, outcome.output
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("ends", ["well", "in a failure"])
+def test_a_locale_that_has_no_umlauts(sample: Sample, ends: str) -> None:
+    revision = min((sample.folder / "migrations" / "versions").glob("*.py"))
+    text = revision.read_text(encoding="utf-8")
+    statement = "SELECT 'Größe'" if ends == "well" else "SELECT größe"
+    text = text.replace(
+        "def upgrade() -> None:\n", f'def upgrade() -> None:\n    op.execute("{statement}")  # für später\n'
+    )
+    revision.write_text(text, encoding="utf-8")
+    (sample.folder / "tests" / "test_a.py").write_text(f"# Größe …\n{TEST}", encoding="utf-8")
+
+    outcome = sample.pytest_from_start("--create-db", **ASCII)
+    checks = Outcome.of(sample.run(str(sample.python), "-m", "pytest", "tests/harness/checks", **ASCII))
+
+    assert "UnicodeEncodeError" not in outcome.output + checks.output
+    assert "UnicodeDecodeError" not in outcome.output + checks.output
+    if ends == "well":
+        assert "2 passed" in outcome.output, outcome.output
+        assert " failed" not in checks.output, checks.output
+        assert " passed" in checks.output
+    else:
+        assert "does not exist" in outcome.error, outcome.output
+
+
+UNNAMED = "--user --map-user=12345 --map-group=0"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    ["HOME=/proc", "-u HOME", "-u HOME -u XDG_CACHE_HOME -u USER -u LOGNAME"],
+    ids=["HOME=/", "no HOME", "none"],
+)
+def test_a_user_id_without_a_name(sample: Sample, variables: str) -> None:
+    """As in OpenShift, where HOME is often `/`, which this user cannot write to."""
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = run_apart(
+        sample,
+        f'id -un && exit 99; env -u XDG_CACHE_HOME {variables} "$@"',
+        "--postgres=local",
+        "--create-db",
+        options=UNNAMED,
+    )
+
+    assert "2 passed" in outcome.output, outcome.output
+
+
+def test_a_user_id_without_a_name_where_no_name_can_be_given(sample: Sample) -> None:
+    sample.write("tests/test_a.py", TEST)
+
+    outcome = run_apart(sample, 'PATH=/nowhere "$@"', "--postgres=local", "--create-db", options=UNNAMED)
+
+    assert "user id 12345 has no name on this machine, and initdb needs one" in outcome.error, outcome.output
+
+
+@pytest.mark.parametrize("locales", [("no_such.UTF-8", "C.UTF-8"), ("no_such.UTF-8", "nor.this", "C")])
+def test_a_server_that_lacks_a_locale(
+    server: Server, locales: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL 15 and 16 on macOS, which have no C.UTF-8, and no provider of their own."""
+    monkeypatch.setattr(maintenance, "LIBC_LOCALES", locales)
+    name = "savepoint_0123abcd_locale_1"
+    connection = maintenance.MaintenanceConnection(replace(server, major=16))
+    try:
+        connection.create(name)
+
+        with server.connect(name) as found:
+            assert found.execute(
+                "SELECT datcollate FROM pg_database WHERE datname = current_database()"
+            ).fetchone() == (locales[-1],)
+        connection.drop(name)
+    finally:
+        connection.close()
+
+
+def test_a_server_without_any_of_the_locales_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "LIBC_LOCALES", ("no_such.UTF-8",))
+    connection = maintenance.MaintenanceConnection(replace(server, major=16))
+    try:
+        with pytest.raises(psycopg.errors.WrongObjectType, match="locale"):
+            connection.create("savepoint_0123abcd_locale_1")
+    finally:
+        connection.close()

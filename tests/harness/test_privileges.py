@@ -68,3 +68,19 @@ def test_a_cache_of_another_user_is_not_used(cache: Path, private: Binaries) -> 
 
     with pytest.raises(NoServerError, match="is not owned by root"):
         privileges.readable(private, privileges.server_user())
+
+
+@pytest.mark.parametrize("damage", ["emptied", "removed"])
+def test_a_damaged_copy_is_made_again(cache: Path, private: Binaries, damage: str) -> None:
+    """As after a power cut. `initdb --version` works without this file."""
+    user = privileges.server_user()
+    copy = privileges.readable(private, user)
+    [file] = copy.folder.parent.glob("share/**/postgres.bki")
+    content = file.read_bytes()
+    file.write_bytes(b"") if damage == "emptied" else file.unlink()
+
+    again = privileges.readable(private, user)
+
+    assert again == copy
+    assert file.read_bytes() == content
+    assert len(list(cache.iterdir())) == 1

@@ -43,6 +43,13 @@ ONE_OF_ITS_PROCESSES = """
         os.kill((await db_session.scalars(text("SELECT pg_backend_pid()"))).one(), signal.SIGKILL)
 """
 
+# The server ends all connections when any of its processes crashes.
+ANOTHER_PROCESS = """
+        query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+        os.kill((await db_session.scalars(text(query))).one(), signal.SIGKILL)
+        raise LookupError
+"""
+
 
 def with_tests(sample: Sample, kill: str) -> None:
     sample.write("tests/test_a.py", TESTS.format(kill=kill.strip()))
@@ -59,8 +66,9 @@ def failed_of(outcome: Outcome) -> set[str]:
     [
         (SERVER, "postgres: the server has stopped: killed by signal 9; last message: "),
         (ONE_OF_ITS_PROCESSES, "client backend (PID "),
+        (ANOTHER_PROCESS, "checkpointer process (PID "),
     ],
-    ids=["the server", "one of its processes"],
+    ids=["the server", "one of its processes", "another process"],
 )
 def test_the_run_ends_with_one_line(sample: Sample, kill: str, words: str, workers: int) -> None:
     with_tests(sample, kill)

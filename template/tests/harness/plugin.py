@@ -25,8 +25,17 @@ from .database import (
 )
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
 from .modules import GUARDS, MODULES
-from .reports import explanations, first_report, github_summary, known, missing_column, query_report, tracebacks
-from .runner import async_plugin, deadline, ended_loops, garbage, governed_tests, interrupted, pytest_asyncio
+from .reports import (
+    explanations,
+    first_report,
+    github_summary,
+    known,
+    masking,
+    missing_column,
+    query_report,
+    tracebacks,
+)
+from .runner import async_plugin, deadline, ended_loops, forks, garbage, governed_tests, interrupted, pytest_asyncio
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
@@ -66,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for guard in GUARDS:
         if hasattr(guard, "configure"):
             guard.configure(config)
-    for part in (deadline, missing_column, query_report):
+    for part in (deadline, forks, missing_column, query_report):
         part.configure(config)
 
 
@@ -83,7 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with governed_tests.letting_connect(item), network.watching(item), garbage.collecting_after_protocol(item):
+    with (
+        governed_tests.letting_connect(item),
+        forks.watching_test(item),
+        network.watching(item),
+        garbage.collecting_after_protocol(item),
+    ):
         return (yield)
 
 
@@ -141,6 +155,7 @@ def pytest_fixture_setup(
         late_fixtures.around_setup(fixturedef, request),
         governed_tests.letting_end(fixturedef, request.config),
         set_up_errors.ending_run(fixturedef, request.config),
+        forks.watching_fixture(fixturedef, request.config),
     ):
         return (yield)
 
@@ -150,7 +165,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if not is_governed(pyfuncitem):
         return (yield)
     # The guard is outside of the limit: it sees a timeout, and cancels the tasks of the test.
-    with deadline.limiting_function(pyfuncitem), leaked_task.watching_function(pyfuncitem):
+    with (
+        deadline.limiting_function(pyfuncitem),
+        forks.watching_function(pyfuncitem),
+        leaked_task.watching_function(pyfuncitem),
+    ):
         return (yield)
 
 
@@ -169,6 +188,8 @@ def pytest_runtest_makereport(
     own_database.record_outcome(item, report)
     server_gone.end_run_if_gone(item, report)
     deadline.report_timeout(item, report)
+    forks.report(item, report)
+    masking.mask(item, report)
     return report
 
 

@@ -66,7 +66,7 @@ def test_env_imports_every_model(
     _findings.fail_for_new()
 
     imported = imported_files(migrations.folder.glob("*.py"), pytestconfig.rootpath)
-    if any(word in path.read_text() for path in [env, *imported] for word in DISCOVERY):
+    if any(word in _text(path) for path in [env, *imported] for word in DISCOVERY):
         pytest.skip(f"{name}, or a module that it imports, discovers modules at run time")
 
     modules = sorted(path for folder in source_folders(pytestconfig) for path in folder.rglob("*.py"))
@@ -76,6 +76,11 @@ def test_env_imports_every_model(
         f"Import them in {name}, or in a module that it imports.",
     )
     _findings.fail_for_new()
+
+
+def _text(path: Path) -> str:
+    # Python's own encoding of source, whatever the locale's is.
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _has_a_table(path: Path) -> bool:

@@ -29,7 +29,8 @@ def run(command: str, **arguments: Any) -> str:
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         refusal = Path(f"{output}{REFUSED}")

@@ -29,6 +29,7 @@ USES: dict[str, tuple[str, ...]] = {
     "functools": ("_lru_cache_wrapper",),
     "httpx": ("ASGITransport.app", "AsyncClient._transport"),
     "httpx2": ("ASGITransport.app", "AsyncClient._transport"),
+    "os": ("_exit",),
     "psycopg": ("Cursor._conn",),
     "sqlalchemy.connectors.asyncio": ("AsyncAdapt_dbapi_connection._execute_mutex",),
     "sqlalchemy.orm.session": ("Session._trans_context_manager", "_sessions"),

@@ -55,7 +55,8 @@ def worker_input(config: pytest.Config) -> dict[str, Any]:
 def stop_run(config: pytest.Config, message: str) -> NoReturn:
     """Stop the run immediately, with this message as its only error: what happened and what to do."""
     end_run(config, message)
-    pytest.exit(ABORTED, returncode=pytest.ExitCode.TESTS_FAILED)
+    # Without the cause: `--full-trace` would print the frames of drivers, with the URL of the server.
+    raise pytest.exit.Exception(ABORTED, returncode=pytest.ExitCode.TESTS_FAILED) from None
 
 
 def end_run(config: pytest.Config, message: str) -> None:

@@ -54,6 +54,8 @@ def _check(dialect: Dialect, *arguments: Any) -> None:
 def alembic_config(ini: Path, **options: Any) -> Config:
     """The configuration that `alembic` reads in the folder of alembic.ini, from any working directory."""
     config = Config(ini, **options)
+    # Alembic does not escape it, and fails in a folder whose name has a percent sign.
+    config.file_config.set("DEFAULT", "here", ini.parent.absolute().as_posix().replace("%", "%%"))
     for name in PATHS:
         value = config.get_main_option(name)
         # `package:folder` is no path.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg import OperationalError, sql
+from psycopg.errors import WrongObjectType
 
 from ..postgres.server import Server
 from .ownership import TEMPLATE_PREFIX, Database, lock_of, run_comment
@@ -20,7 +21,11 @@ DATABASES = """
 
 # The same sort order and case mapping on every server, whatever its locale is.
 BUILTIN_LOCALE = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'"
-LIBC_LOCALE = "LOCALE_PROVIDER libc LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
+LIBC_LOCALE = "LOCALE_PROVIDER libc LC_COLLATE '{0}' LC_CTYPE '{0}'"
+
+# The first that the server's machine has: macOS and older distributions of enterprises lack C.UTF-8. All but the last
+# know which letters are not ASCII; the last is always there.
+LIBC_LOCALES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "en_US.utf8", "C")
 
 
 class MaintenanceConnection:
@@ -44,8 +49,15 @@ class MaintenanceConnection:
 
     def create(self, name: str) -> None:
         """Create an empty database."""
-        locale = BUILTIN_LOCALE if self.server.major >= 17 else LIBC_LOCALE
-        self.run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' " + locale, name)
+        locales = [BUILTIN_LOCALE] if self.server.major >= 17 else [LIBC_LOCALE.format(each) for each in LIBC_LOCALES]
+        for number, locale in enumerate(locales, 1):
+            try:
+                self.run("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' " + locale, name)
+                break
+            except WrongObjectType:
+                # Its message: invalid LC_COLLATE locale name.
+                if number == len(locales):
+                    raise
         self._mark(name)
 
     def clone(self, template: str, name: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import audit_hook
-from ..postgres.clusters import WEEK, private_cache
+from ..core.cache_folder import WEEK, private_cache
 from ..transaction.logical_connection import IN_MIGRATION
 
 # `os.listdir` and `os.scandir`: a migration that runs every file of a folder.
@@ -55,7 +55,7 @@ def remembered(digest: str, root: Path) -> set[Path]:
     """The files that migrations with this digest have read in an earlier run."""
     with suppress(OSError, ValueError, TypeError), private_cache(FOLDER) as folder:
         file = folder / f"{digest}.json"
-        names = json.loads(file.read_text())
+        names = json.loads(file.read_text(encoding="utf-8"))
         os.utime(file)
         return {root / name for name in names}
     return set()
@@ -68,7 +68,7 @@ def remember(digest: str, root: Path, paths: set[Path]) -> None:
             if time.time() - file.stat().st_mtime > WEEK:
                 file.unlink()
         names = sorted(path.relative_to(root).as_posix() for path in paths)
-        (folder / f"{digest}.json").write_text(json.dumps(names))
+        (folder / f"{digest}.json").write_text(json.dumps(names), encoding="utf-8")
 
 
 def _read(event: str, arguments: tuple[Any, ...]) -> Path | None:

@@ -20,6 +20,9 @@ from .template import DATABASES
 # Seconds that a server may take to recover after one of its processes has crashed.
 RECOVERY = 30
 
+# Functions of `troubles.py`.
+Diagnosis = Literal["folder_removed", "exit_reason", "disk_full", "crash"]
+
 
 def end_run_if_gone(item: pytest.Item, report: pytest.TestReport) -> None:
     """After a failed test, check that the server still runs and has kept its connections."""
@@ -71,7 +74,7 @@ def _crashed(where: str | None) -> str | None:
 def _problem(config: pytest.Config) -> str | None:
     """A line on what has happened to the server; None if it still runs and has kept its connections."""
     server, databases = config.stash[USED], config.stash.get(DATABASES, None)
-    if problem := _diagnosis(config, "disk_full"):
+    if problem := _diagnosis(config, "folder_removed") or _diagnosis(config, "disk_full"):
         return problem
     deadline = time.monotonic() + RECOVERY
     while True:
@@ -96,7 +99,9 @@ def _problem(config: pytest.Config) -> str | None:
     )
 
 
-def _diagnosis(config: pytest.Config, name: Literal["exit_reason", "disk_full", "crash"]) -> str | None:
+def _diagnosis(
+    config: pytest.Config, name: Literal["folder_removed", "exit_reason", "disk_full", "crash"]
+) -> str | None:
     """The result of a function of `troubles.py`; None if the run has not started the server from local binaries."""
     if config.stash[USED].source != "local":
         return None

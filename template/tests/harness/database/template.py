@@ -15,7 +15,7 @@ from ..core.progress import showing_progress
 from ..core.project import has_migrations
 from ..core.run import add_to_summary, run_id, stop_run, worker_id
 from ..core.settings import settings_of
-from ..postgres.clusters import Schema
+from ..postgres.schema import Schema
 from ..postgres.server import Server
 from . import application_role
 from .databases import SqlBeforeMigrationsError, WorkerDatabase, WorkerDatabases

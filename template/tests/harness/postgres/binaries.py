@@ -59,9 +59,9 @@ def find(major: int) -> Binaries:
 
 def _candidates(major: int) -> Iterator[Path]:
     if pg_config := shutil.which("pg_config"):
-        result = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        result = subprocess.run([pg_config, "--bindir"], capture_output=True, check=False)
         if result.returncode == 0:
-            yield Path(result.stdout.strip())
+            yield Path(os.fsdecode(result.stdout.strip()))
     yield Path(f"/usr/lib/postgresql/{major}/bin")  # Debian, Ubuntu
     yield Path(f"/usr/pgsql-{major}/bin")  # PGDG's RPMs
     yield Path(f"/opt/homebrew/opt/postgresql@{major}/bin")
@@ -77,8 +77,8 @@ def _inspect(folder: Path) -> Binaries | None:
     if not (folder / "initdb").exists():
         return None
     try:
-        result = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+        result = subprocess.run([folder / "postgres", "--version"], capture_output=True, check=False)
     except OSError:
         return None
-    version = re.search(r"\(PostgreSQL\) (\d+\S*)", result.stdout)
+    version = re.search(r"\(PostgreSQL\) (\d+\S*)", result.stdout.decode(errors="replace"))
     return Binaries(folder, version[1]) if version else None

@@ -1,51 +1,38 @@
 """A cache of stopped clusters with a migrated schema, so that runs need neither initdb nor the migrations.
 
 A run copies an entry into its folder and starts a server on the copy, which takes 0.1 s. An entry is written atomically
-and never changed. It is removed if it was not used for a week, or if there are too many. If the cache cannot be read or
-written, the run works without it.
+and never changed. It has a checksum: an entry that was damaged, by a power cut or a full disk, is made again. It is
+removed if it was not used for a week, or if there are too many. If the cache cannot be read or written, the run works
+without it.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
-import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from io import FileIO
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from ..core.cache_folder import WEEK, cache_folder, is_private, private_cache
 from . import settings
 from .binaries import Binaries
 from .privileges import User
+from .schema import Schema
+from .tree_copy import copy_tree, open_regular
 
 # Increase it when the contents of an entry or the layout of the cache change.
-FORMAT = 1
+FORMAT = 2
 
 FOLDER = "clusters"
 
-WEEK = 7 * 24 * 3600
+# An entry is a folder with the cluster and its checksum.
+DATA = "data"
+CHECKSUM = "checksum"
+
 MAX_ENTRIES = 5
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The migrated schema of a cluster.
-
-    Args:
-        digest: returns a digest that changes with every file that could change the schema. After `build`, it includes
-            the files that the migrations have read.
-        build: builds the schema on a server if it is missing; returns whether it was missing.
-        rebuild: build it even if the cache has it.
-    """
-
-    digest: Callable[[], str]
-    build: Callable[..., bool]
-    rebuild: bool
 
 
 class ClusterCache:
@@ -68,10 +55,13 @@ class ClusterCache:
         if self._schema.rebuild:
             return False
         try:
-            with private_cache(FOLDER, fcntl.LOCK_SH):
-                if not _is_private(self.entry):
+            with private_cache(FOLDER, shared=True):
+                if not is_private(self.entry):
                     return False
-                _copy(self.entry, data, user)
+                with open_regular(self.entry / CHECKSUM) as file:
+                    checksum = file.read()
+                if copy_tree(self.entry / DATA, data, user).encode() != checksum:
+                    raise OSError(f"{self.entry} is damaged")
                 os.utime(self.entry)
         except OSError:
             _empty(data)
@@ -84,7 +74,10 @@ class ClusterCache:
             self._sweep()
             temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=self.folder))
             try:
-                _copy(data, temporary, None)
+                (temporary / DATA).mkdir(mode=0o700)
+                checksum = copy_tree(data, temporary / DATA, None)
+                (temporary / CHECKSUM).touch(0o600)
+                (temporary / CHECKSUM).write_text(checksum)
                 shutil.rmtree(self.entry, ignore_errors=True)
                 temporary.rename(self.entry)
             finally:
@@ -107,66 +100,6 @@ class ClusterCache:
         for number, path in enumerate(entries, 1):
             if number >= MAX_ENTRIES or time.time() - path.stat().st_mtime > WEEK:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def cache_folder(name: str) -> Path:
-    """A folder of the harness's in the user's cache folder; it need not exist."""
-    return _cache_home() / "savepoint" / name
-
-
-@contextmanager
-def private_cache(name: str, lock: int = fcntl.LOCK_EX) -> Iterator[Path]:
-    """Create a folder of the user's cache folder if it is missing, and lock it; raises `OSError`."""
-    folder = cache_folder(name)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_private(folder):
-        raise PermissionError(f"other users can write to {folder}")
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, lock)
-        yield folder
-    finally:
-        os.close(file)
-
-
-def _cache_home() -> Path:
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        # The machine does not know the user ID. No folder can be created in /dev/null, so there is no cache.
-        return Path(os.devnull)
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether this is a folder that only the current user can write to."""
-    try:
-        facts = folder.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
-
-
-def _copy(source: Path, target: Path, user: User | None) -> None:
-    """Copy `source` into `target`, an empty folder, readable only by `user` (None: the current user).
-
-    In one pass, since a cluster has 1,300 small files: `shutil.copytree` followed by chmod and chown took twice as
-    long.
-    """
-    for folder, folders, files in os.walk(source):
-        copies = target / Path(folder).relative_to(source)
-        for name in folders:
-            (copies / name).mkdir(mode=0o700)
-            if user is not None:
-                os.chown(copies / name, user.uid, user.gid)
-        for name in files:
-            with Path(folder, name).open("rb", 0) as read, _private(copies / name) as written:
-                if user is not None:
-                    os.fchown(written.fileno(), user.uid, user.gid)
-                shutil.copyfileobj(read, written, 2**20)
-
-
-def _private(path: Path) -> FileIO:
-    return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _empty(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Starts or removes the PostgreSQL container of a run.
 
     container.py start <name> <image> <argument>…
-    container.py remove <name>
+    container.py remove <name> <daemon>
 
 The supervisor runs this script in the run's folder; `start` writes `container.json` there: host, port and version. It
 imports no other module of the harness, and testcontainers by name, since that is in an optional dependency group.
@@ -129,6 +129,7 @@ if __name__ == "__main__":
         if sys.argv[1] == "start":
             start(sys.argv[2], sys.argv[3], sys.argv[4:])
         else:
+            os.environ["DOCKER_HOST"] = sys.argv[3]
             remove(sys.argv[2])
     except Exception as error:
         raise SystemExit(f"error: {' '.join(str(error).split())}") from None

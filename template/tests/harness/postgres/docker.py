@@ -70,11 +70,12 @@ def start(
     image = f"{os.environ.get('TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX', '')}{name_of_image}"
     if _is_missing(daemon, image):
         announce(f"postgres: pulling {image} (first run only)")
+    folder.write_container(name, daemon)
     failure = folder.supervise(
         {
             "prepare": [*script, "start", name, name_of_image, *settings.arguments(options)],
             "serve": None,
-            "cleanup": [*script, "remove", name],
+            "cleanup": [*script, "remove", name, daemon],
             "user": None,
             "env": environment,
             "wait": WAIT,

@@ -13,10 +13,12 @@ from pathlib import Path
 import psycopg
 
 from . import binaries, privileges, settings
-from .clusters import ClusterCache, Schema
+from .clusters import ClusterCache
 from .run_folder import RunFolder
+from .schema import Schema
 from .server import NoServerError, Server
 from .troubles import check_free_space
+from .unnamed_user import before_initdb
 
 # The server's whole environment: the machine's locale, time zone, PGDATA and PGOPTIONS have no effect.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
@@ -115,7 +117,8 @@ class _Cluster:
     def initdb(self) -> list[str]:
         """The command that creates an empty cluster."""
         found = self.binaries
-        command = [str(found.folder / "initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C"]
+        command = [*before_initdb(), str(found.folder / "initdb"), "-D", str(self.data), "-U", "postgres"]
+        command += ["-E", "UTF8", "--locale=C"]
         # "trust", since only the server's user can enter the folder of the socket.
         command += ["--auth=trust", "--no-sync", "--no-instructions"]
         if found.major >= 18:

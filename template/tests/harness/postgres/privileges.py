@@ -68,7 +68,7 @@ def readable(binaries: Binaries, user: User | None) -> Binaries:
     digest = hashlib.sha256((binaries.folder / "postgres").read_bytes())
     digest.update(str(binaries.folder.relative_to(root)).encode())
     copy = CACHE / digest.hexdigest()[:16]
-    if not copy.exists():
+    if not _is_complete(root, parts, copy):
         size = sum(path.lstat().st_size for part in parts for path in part.rglob("*"))
         if size > LARGEST_COPY:
             raise NoServerError(f"user {user.name} cannot read {binaries.folder}, and the folder is too large to copy")
@@ -99,6 +99,24 @@ def _tree(folder: Path) -> tuple[Path, ...]:
     return folder.parent.parent, folder.parent
 
 
+def _is_complete(root: Path, parts: list[Path], copy: Path) -> bool:
+    """Whether a copy has all files with their sizes and times: a power cut may have emptied some."""
+    try:
+        return copy.exists() and all(
+            _facts(path) == _facts(copy / path.relative_to(root))
+            for part in parts
+            for path in part.rglob("*")
+            if not path.is_symlink() and path.is_file()
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
 def _sweep() -> None:
     """Remove copies that no run has used for a month. A copy takes 41 MB."""
     for copy in CACHE.iterdir():
@@ -111,8 +129,8 @@ def _sweep() -> None:
 def _copy(root: Path, parts: list[Path], copy: Path) -> None:
     try:
         CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if CACHE.is_symlink() or CACHE.stat().st_uid != 0:
-            raise NoServerError(f"{CACHE} is not owned by root")
+        if CACHE.is_symlink() or CACHE.stat().st_uid != 0 or CACHE.stat().st_mode & 0o022:
+            raise NoServerError(f"{CACHE} is not owned by root, or other users can write to it")
         _sweep()
         temporary = Path(tempfile.mkdtemp(dir=CACHE))
         try:
@@ -121,7 +139,9 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
             for path in [temporary, *temporary.rglob("*")]:
                 if not path.is_symlink():
                     mode = path.stat().st_mode
-                    path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
+                    path.chmod(mode & ~0o022 | (0o555 if mode & 0o100 else 0o444))
+            if copy.exists() and not _is_complete(root, parts, copy):
+                shutil.rmtree(copy, ignore_errors=True)
             try:
                 temporary.rename(copy)
             except OSError:

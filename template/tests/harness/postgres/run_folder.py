@@ -19,6 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from . import leftovers
+from .server import NoServerError
+
 PREFIX = "savepoint-"
 TMPFS = Path("/dev/shm")
 
@@ -37,6 +40,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Use the folder that another process of this run has created."""
         self.path = path
+        self._pid = os.getpid()
         self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._alive: int | None = None
@@ -62,9 +66,12 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold a lock that only one worker of this run can hold."""
-        with (self.path / "starting").open("w") as file:
+        file = os.open(self.path / "starting", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(file)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file for the other workers. Only the current user can read it, since it may contain a password."""
@@ -80,15 +87,22 @@ class RunFolder:
             return None
         return content
 
+    def write_container(self, name: str, daemon: str) -> None:
+        """Keep the name of the run's container, before it is created, and the daemon's address."""
+        file = self.path / "container"
+        file.touch(mode=0o600)
+        file.write_text(f"{name}\n{daemon}\n", encoding="utf-8")
+
     def supervise(self, plan: dict[str, Any]) -> str | None:
         """Start a supervisor with `plan` (see `supervisor.py`); returns its error message, or None."""
         plan = {"folder": str(self.path), **plan}
         supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", SUPERVISOR],
+            [sys.executable, "-I", "-S", "-X", "utf8", SUPERVISOR],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             # In a new session, so that Ctrl-C does not stop the server before pytest has ended its tests.
             start_new_session=True,
         )
@@ -107,9 +121,18 @@ class RunFolder:
         return answer or "the server's supervisor ended without output"
 
     def halt(self) -> None:
-        """Shut the server down if it runs, so that its data can be copied; keep the folder for another server."""
+        """Shut the server down if it runs, so that its data can be copied; keep the folder for another server.
+
+        Raises:
+            NoServerError: the supervisor was killed; the server has been ended without a clean shutdown.
+        """
         if self._supervisor is None:
             return
+        if not leftovers.is_supervised(self.path):
+            self._supervisor.wait()
+            self._supervisor = None
+            leftovers.end(self.path)
+            raise NoServerError("the server's supervisor, which the run had started, was killed")
         with (self.path / "alive").open("wb", buffering=0) as pipe:
             pipe.write(b"h")
         self._supervisor.wait()
@@ -117,22 +140,27 @@ class RunFolder:
 
     def keep(self) -> int:
         """Keep the server after the run; returns the supervisor's PID. Killing it ends the server and the folder."""
-        (self.path / "keep").touch()
+        (self.path / "keep").touch(0o600)
         return int((self.path / "supervised").read_text())
 
     def close(self) -> None:
         """Stop using the folder. In the process that created it: end the run, and wait until the folder is removed."""
+        if os.getpid() != self._pid:
+            # In a forked child, which does not end the run.
+            return
         is_ended = self._alive is not None and not (self.path / "keep").exists()
         if self._alive is not None:
             os.close(self._alive)
             self._alive = None
         if is_ended:
             deadline = time.monotonic() + 20
-            while (self.path / "supervised").exists() and time.monotonic() < deadline:
+            while leftovers.is_supervised(self.path) and time.monotonic() < deadline:
                 time.sleep(0.005)
             if self._supervisor is not None:
+                # Of a supervisor that was removed with its folder, only the process tells when it ends.
                 self._supervisor.wait(20)
-            shutil.rmtree(self.path, ignore_errors=True)
+            if leftovers.end(self.path):
+                shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
@@ -149,8 +177,7 @@ def _base() -> Path:
 def _sweep(base: Path) -> None:
     """Remove the folders of killed runs of the same user, which no process has locked.
 
-    If the supervisor was killed and a server still runs in the folder, the server ends within a minute, when it does
-    not find its `postmaster.pid`.
+    If the supervisor was killed too, its server may still run in the folder: it is ended.
     """
     for path in base.glob(f"{PREFIX}*"):
         with suppress(OSError):
@@ -160,6 +187,7 @@ def _sweep(base: Path) -> None:
             lock = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                if leftovers.end(path):
+                    shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -1,7 +1,7 @@
 """A small process that starts the server of a run and stops it when the run ends, even if pytest is killed.
 
-`python -I -S supervisor.py` (standard library, no site-packages, 15 ms) reads a plan in JSON from standard input and
-prints one line: `ready`, or an error message. A plan has:
+`python -I -S -X utf8 supervisor.py` (standard library, no site-packages, 15 ms) reads a plan in JSON from standard
+input and prints one line: `ready`, or an error message. A plan has:
 
     folder    the run's folder; the end of its pipe `alive` is the end of the run; removed then
     prepare   a command that must succeed first, such as initdb or the start of a container; or null
@@ -47,7 +47,10 @@ class Supervisor:
         self.alive = os.open(self.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
         self.lock = os.open(self.folder / "lock", os.O_RDWR)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
-        (self.folder / "supervised").write_text(str(os.getpid()))
+        # Locked until this process ends, also by `kill -9`: see `leftovers.py`.
+        self.supervised = (self.folder / "supervised").open("w")
+        fcntl.flock(self.supervised, fcntl.LOCK_EX)
+        print(os.getpid(), file=self.supervised, flush=True)
         self.log = (self.folder / "log").open("wb")
         self.processes: list[subprocess.Popen[bytes]] = []
         self.server: subprocess.Popen[bytes] | None = None
@@ -67,16 +70,14 @@ class Supervisor:
 
     def wait_for_end(self) -> None:
         """Wait for the end of the run or of the server; if the run keeps the server, for SIGTERM."""
-        try:
-            self._wait_for_server(self._pause)
-        except EndOfRunError:
-            if not (self.folder / "keep").exists():
-                raise
-            self._wait_for_server(time.sleep)
-
-    def _wait_for_server(self, pause: Callable[[float], None]) -> None:
+        pause: Callable[[float], None] = self._pause
         while self.server is None or self.server.poll() is None:
-            pause(0.25)
+            try:
+                pause(0.25)
+            except EndOfRunError:
+                if not (self.folder / "keep").exists():
+                    raise
+                pause = time.sleep
 
     def shut_down(self) -> None:
         """Shut the server down cleanly, so that its files are complete."""
@@ -95,18 +96,19 @@ class Supervisor:
             _end(process)
         if self.plan["cleanup"] is not None:
             subprocess.run(self.plan["cleanup"], env=self.plan["env"], stdout=self.log, stderr=self.log, check=False)
+            (self.folder / "container").unlink(missing_ok=True)
         if is_over:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            (self.folder / "supervised").unlink()
+            (self.folder / "supervised").unlink(missing_ok=True)
 
     def _record_exit(self, code: int) -> None:
         """Write the exit code of a server that has ended by itself to `ended`, and remove its shared memory."""
         with suppress(OSError, IndexError):
+            (self.folder / "ended").write_text(str(code))
             number = (self.folder / "data" / "postmaster.pid").read_text().splitlines()[SHARED_MEMORY_LINE].split()[1]
             if ipcrm := shutil.which("ipcrm"):
                 subprocess.run([ipcrm, "-m", number], stdout=self.log, stderr=self.log, check=False)
-        (self.folder / "ended").write_text(str(code))
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         user: dict[str, Any] = {}
@@ -127,6 +129,8 @@ class Supervisor:
         except OSError as error:
             raise RuntimeError(f"{command[0]}: {error.strerror}") from None
         self.processes.append(process)
+        with (self.folder / "processes").open("a") as file:
+            print(process.pid, file=file)
         return process
 
     def _wait(self, is_done: Callable[[], bool], command: list[str]) -> None:
@@ -143,14 +147,12 @@ class Supervisor:
             raise HaltedError if os.read(self.alive, 1) else EndOfRunError
 
     def _is_ready(self) -> bool:
-        try:
+        with suppress(FileNotFoundError):
             lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return False
-        return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+            return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+        return False
 
     def _error(self, what: str) -> RuntimeError:
-        self.log.flush()
         text = (self.folder / "log").read_text(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("initdb: removing")]
         errors = [line for line in lines if any(mark in line for mark in ("FATAL", "PANIC", "error:"))] or lines
@@ -176,20 +178,18 @@ def main() -> None:
         with suppress(OSError):  # the run may have ended
             print(text, flush=True)
 
+    os.umask(0o077)  # other users can neither read the log nor lock files
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
-    supervisor, is_over = Supervisor(json.load(sys.stdin)), True
+    supervisor, is_over = Supervisor(json.load(sys.stdin)), False
     try:
         supervisor.start()
         answer("ready")
         supervisor.wait_for_end()
-        is_over = False
     except (EndOfRunError, SystemExit):
-        pass
+        is_over = True
     except HaltedError:
-        is_over = False
         supervisor.shut_down()
     except RuntimeError as error:
-        is_over = False
         answer(str(error))
     finally:
         supervisor.stop(is_over=is_over)

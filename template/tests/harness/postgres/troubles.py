@@ -1,4 +1,7 @@
-"""Diagnoses a server that the run has started, from its folder: it has ended, crashed, or the disk is full."""
+"""Diagnoses a server that the run has started, from its folder: it has ended, crashed, or the disk is full.
+
+Call `folder_removed` first: the other functions need the folder.
+"""
 
 import re
 import shutil
@@ -40,6 +43,16 @@ def exit_reason(folder: RunFolder) -> str | None:
     how = f"killed by signal {-int(text)}" if int(text) < 0 else f"exit code {text}"
     errors = [line for line in _log(folder).splitlines() if any(mark in line for mark in ("FATAL", "PANIC"))]
     return f"{how}; last message: {errors[-1]}" if errors else how
+
+
+def folder_removed(folder: RunFolder) -> str | None:
+    """A message if the run's folder, with the server's data and its socket, is no longer there; None otherwise."""
+    if (folder.path / "lock").exists():
+        return None
+    return (
+        f"the folder of this run was removed during the run: {folder.path}. It contained the server's data and its "
+        f"socket. A command that cleans {folder.path.parent} must leave savepoint-* out"
+    )
 
 
 def disk_full(folder: RunFolder) -> str | None:

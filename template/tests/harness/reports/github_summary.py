@@ -24,8 +24,12 @@ def write(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> N
     """Append to the job summary, if the run is a job of GitHub Actions."""
     # A worker of pytest-xdist calls this hook too.
     if (path := os.environ.get(VARIABLE)) and not hasattr(config, "workerinput"):
-        with Path(path).open("a", encoding="utf-8") as page:
-            page.write(_page(terminalreporter.stats, first_report.lines(config)))
+        try:
+            with Path(path).open("a", encoding="utf-8") as page:
+                page.write(_page(terminalreporter.stats, first_report.lines(config)))
+        except OSError as error:
+            # Such as a container of the job in which the runner's folder is not mounted.
+            terminalreporter.write_line(f"the job summary was not written: {VARIABLE}={path}: {error.strerror}")
 
 
 def _page(stats: dict[str, list[pytest.TestReport]], found: list[str]) -> str:

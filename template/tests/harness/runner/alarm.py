@@ -23,6 +23,8 @@ from ..guards.slow_test import DEBUGGED
 from ..guards.slow_test import GUARD as SLOW
 from .timeout_report import timeout_message
 
+# Not on Windows.
+HAS_ALARM = hasattr(signal, "SIGALRM")
 # Factor for fixtures with a wider scope, which start servers and run migrations, and for tests that may be slow.
 WIDER = 10
 # Unwrapped: the public function makes an enum member of the handler, in vain for a function, which takes 10 us.
@@ -59,7 +61,7 @@ class Deadline:
     def of(self, item: pytest.Item, phase: str) -> Iterator[None]:
         """Limit a phase of a test, unless SIGALRM is used by other code or a debugger may stop the process."""
         self.message = None
-        if self._seconds <= 0 or sys.platform == "win32" or "pydevd" in sys.modules or not self._is_installed():
+        if self._seconds <= 0 or not HAS_ALARM or "pydevd" in sys.modules or not self._is_installed():
             yield
             return
         self._item, self._phase, self._wider = item, phase, 0
@@ -110,7 +112,7 @@ class Deadline:
         return run
 
     def _is_installed(self) -> bool:
-        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        if not HAS_ALARM or threading.current_thread() is not threading.main_thread():
             return False
         handler = GET_SIGNAL(signal.SIGALRM)
         if handler == signal.SIG_DFL:
@@ -119,7 +121,7 @@ class Deadline:
 
     def uninstall(self) -> None:
         """Restore the default handler of SIGALRM."""
-        if sys.platform != "win32" and signal.getsignal(signal.SIGALRM) == self._on_alarm:
+        if HAS_ALARM and signal.getsignal(signal.SIGALRM) == self._on_alarm:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     @contextmanager
@@ -141,7 +143,7 @@ class Deadline:
 
     def _set(self, times: int) -> None:
         self._limit = self._seconds * times
-        if sys.platform != "win32" and self._item is not None and self.message is None:
+        if HAS_ALARM and self._item is not None and self.message is None:
             signal.setitimer(signal.ITIMER_REAL, self._limit, INTERVAL)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:

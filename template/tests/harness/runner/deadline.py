@@ -4,7 +4,7 @@ The limit is `test_timeout_seconds`; by default 6 times `slow_test_seconds`, and
 call and teardown separately. See `alarm.py` for the interruption and `timeout_report.py` for the message.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -52,15 +52,22 @@ def limiting_fixture(fixturedef: Any, config: pytest.Config) -> Iterator[None]:
             deadline.widen(-1)
 
 
-@contextmanager
-def limiting_function(item: pytest.Function) -> Iterator[None]:
+def limiting_function(item: pytest.Function) -> AbstractContextManager[None]:
     """Limits the test function; guard `leaked_task` wraps the limited function, and so sees the failure."""
+    return replaced_function(item, item.config.stash[DEADLINE].limiting)
+
+
+@contextmanager
+def replaced_function(
+    item: pytest.Function, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Iterator[None]:
+    """Wraps the test function, as pytest and Hypothesis call it."""
     # Hypothesis calls `inner_test` for each example. AnyIO replaces it, and keeps the original function.
     holder = getattr(item.obj, "hypothesis", None)
     owner, name = (item, "obj") if holder is None else (holder, "inner_test")
     function = getattr(owner, name)
     function = getattr(function, "_anyio_original_func", function)
-    setattr(owner, name, item.config.stash[DEADLINE].limiting(function))
+    setattr(owner, name, wrap(function))
     try:
         yield
     finally:

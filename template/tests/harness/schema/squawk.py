@@ -105,7 +105,7 @@ def _violations(command: str, ddl: list[str], major: int) -> list[tuple[int, str
         return []
     arguments = ["--assume-in-transaction", f"--pg-version={major}", "--reporter=json", "--stdin-filepath=revision.sql"]
     sql = "".join(f"{statement}\n;\n" for statement in ddl)
-    done = subprocess.run([command, *arguments], input=sql, capture_output=True, text=True, check=False)
+    done = subprocess.run([command, *arguments], input=sql, capture_output=True, encoding="utf-8", check=False)
     # 1: there are violations.
     if done.returncode not in (0, 1) or not done.stdout.strip():
         raise RuntimeError(f"squawk failed with exit code {done.returncode}: {done.stderr.strip()}")
