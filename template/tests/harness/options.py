@@ -1,10 +1,16 @@
-"""Command-line options."""
+"""Command-line options and marks."""
 
 import pytest
 
 from .core import baseline
 from .postgres import find
 from .reports import first_report, query_report
+
+MARKS = (
+    "own_database: run this test on a database of its own, with real commits and any number of connections.",
+    "allow_guard(name, *what): turn off a guard in this test, or only for the things that are named.",
+    "allow(name, *what): deprecated, use allow_guard.",
+)
 
 
 def add(parser: pytest.Parser) -> None:

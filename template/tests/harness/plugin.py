@@ -35,18 +35,22 @@ from .reports import (
     query_report,
     tracebacks,
 )
-from .runner import async_plugin, deadline, ended_loops, forks, garbage, governed_tests, interrupted, pytest_asyncio
+from .runner import (
+    async_plugin,
+    deadline,
+    ended_loops,
+    forks,
+    garbage,
+    governed_tests,
+    interrupted,
+    pytest_asyncio,
+    repeated_tests,
+)
 from .schema import new_revisions
 
 HARNESS = __name__.rpartition(".")[0]
 
 pytest_plugins = [f"{HARNESS}.{module}" for module in MODULES]
-
-MARKS = (
-    "own_database: run this test on a database of its own, with real commits and any number of connections.",
-    "allow_guard(name, *what): turn off a guard in this test, or only for the things that are named.",
-    "allow(name, *what): deprecated, use allow_guard.",
-)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -58,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    for mark in MARKS:
+    for mark in options.MARKS:
         config.addinivalue_line("markers", mark)
     private_api.configure(config)
     run.configure(config)
@@ -101,22 +105,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-# Keys of a test's stash, deleted after the test: pytest-rerunfailures may run it again.
-OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (
-    base.FIRED,
-    outcome.LET_BE,
-    outcome.OUTCOME,
-    findings.FINDINGS,
-    isolation.IS_REPORTED,
-    own_database.HAS_FAILED,
-)
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    for key in OF_ONE_RUN:
-        if key in item.stash:
-            del item.stash[key]
+    repeated_tests.forget(item)
     if not is_governed(item):
         return (yield)
     with deadline.limiting_phase(item, "setup of "), stale_settings_cache.around_setup(item):

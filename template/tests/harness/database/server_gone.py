@@ -99,9 +99,7 @@ def _problem(config: pytest.Config) -> str | None:
     )
 
 
-def _diagnosis(
-    config: pytest.Config, name: Literal["folder_removed", "exit_reason", "disk_full", "crash"]
-) -> str | None:
+def _diagnosis(config: pytest.Config, name: Diagnosis) -> str | None:
     """The result of a function of `troubles.py`; None if the run has not started the server from local binaries."""
     if config.stash[USED].source != "local":
         return None

@@ -29,7 +29,7 @@ DOING = {
 }
 HELP = {
     ("too many connections", "connection slots", "too many clients"): (
-        "Each worker needs up to five connections. Raise the limit of the role or of the server, or use fewer workers."
+        "Each worker needs up to five connections. Raise the limit of the user or of the server, or use fewer workers."
     ),
     ("No space left on device", "could not extend file"): "The server's disk is full.",
     ("read-only transaction", "recovery"): "It is a standby, or is read-only. Use a server that accepts writes.",
