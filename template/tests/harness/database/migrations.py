@@ -26,7 +26,7 @@ from ..postgres.server import Server
 from ..transaction.raw_connection import installed_driver
 from .alembic_env import OnVersionApply, alembic_config, takes_connection, watching, without_deprecations
 from .imported_files import imported_files
-from .migration_errors import MigrationError, as_migration_error, warning_of_alembic
+from .migration_errors import MigrationError, as_migration_error, timeout_as_migration_error, warning_of_alembic
 
 HARNESS = __name__.rpartition(".database.")[0]
 
@@ -180,8 +180,10 @@ class Migrations:
             except BaseException as error:
                 done.set_exception(error)
 
-        Thread(target=work, name="alembic", daemon=True).start()
-        done.result()
+        thread = Thread(target=work, name="alembic", daemon=True)
+        thread.start()
+        with timeout_as_migration_error(thread, self.ini.parent):
+            done.result()
 
     async def _connected(self, database: str, run: Callable[[Connection], None]) -> None:
         engine = create_async_engine(self._of_server.url(database, installed_driver()), poolclass=NullPool)
