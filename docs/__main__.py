@@ -36,7 +36,7 @@ def main() -> None:
         # What a first run does beside testing: it installs. The second is what its owner sees every day.
         terminal.run([UV, "run", "pytest"], project, env)
         passed = terminal.run([UV, "run", "pytest", "-p", "no:cacheprovider"], project, env)
-        title = "uvx copier copy gh:<owner>/savepoint my-service"
+        title = "uvx copier copy https://github.com/<owner>/savepoint my-service"
         (PICTURES / "questions.svg").write_text(terminal.svg(title, asked, replaced, left_out="> +create<"))
         (PICTURES / "run.svg").write_text(terminal.svg("uv run pytest", passed, replaced))
     finally:

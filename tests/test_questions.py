@@ -299,7 +299,7 @@ def test_an_image_is_used_everywhere(render: Render) -> None:
 
     assert "    image: pgvector/pgvector:pg18\n" in (project / "compose.yaml").read_text()
     assert 'postgres_image = "pgvector/pgvector:pg18"\n' in (project / "pyproject.toml").read_text()
-    for name, number in (("tests", 2), ("nightly", 2)):
+    for name, number in (("tests", 2), ("nightly", 2), ("update", 1)):
         workflow = (project / ".github" / "workflows" / f"{name}.yml").read_text()
         assert workflow.count("image: pgvector/pgvector:pg18 #") == number
         assert "image: postgres:" not in workflow

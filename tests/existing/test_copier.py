@@ -155,7 +155,9 @@ def test_the_readme_word_for_word(
     script = script.replace("tests/harness", f"{tests_folder}/harness")
     script = script.replace("tests.harness", f"{tests_folder.replace('/', '.')}.harness")
     data = f"-d tests_folder={tests_folder} --vcs-ref HEAD"
-    script = script.replace("uvx copier", shlex.join(COPIER)).replace("gh:<owner>/savepoint", f"{data} {template}")
+    script = script.replace("uvx copier", shlex.join(COPIER)).replace(
+        "https://github.com/<owner>/savepoint", f"{data} {template}"
+    )
     [shown] = re.findall(r"```toml\n(.*?)```", page.partition("## A service that exists")[2], re.S)
     # What no file of the service says.
     unknown = 'base_url = "http://library.test"\nsql_before_migrations = ["CREATE SCHEMA audit"]\n'

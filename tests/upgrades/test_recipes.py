@@ -21,7 +21,7 @@ from tests.upgrades.lived_in import Owned, live_in
 
 pytestmark = pytest.mark.xdist_group("recipes")
 
-WORKFLOWS = [".github/workflows/nightly.yml", ".github/workflows/tests.yml"]
+WORKFLOWS = [f".github/workflows/{name}.yml" for name in ("nightly", "tests", "update")]
 OWNER = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")

@@ -8,6 +8,7 @@ import itertools
 import re
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -106,12 +107,13 @@ class Workflow:
         needs: dict[str, dict[str, Result]] = {
             need: {"result": run.results.get(need, "success")} for need in _needs(job)
         }
-        github = {"run_id": RUN_ID, "event_name": self.event}
+        github = {"run_id": RUN_ID, "event_name": self.event, "token": "the-token"}
         matrix = job.get("strategy", {}).get("matrix", {})
         combinations = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
         for combination in combinations:
             names = {
                 "github": github,
+                "secrets": defaultdict(str),  # a secret that is not set is empty
                 "needs": needs,
                 "strategy": {"job-total": len(combinations)},
                 "matrix": combination,
@@ -172,6 +174,8 @@ class _Machine:
         self.script, self.summary, self.workspace = folder / "step.sh", folder / "summary.md", folder / "workspace"
         self.summary.touch()
         self.workspace.mkdir()
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
         self.has_uv = False
         env = _written({**workflow.get("env", {}), **job.get("env", {})}, names)
         self.names = {**names, "env": env}
@@ -185,6 +189,7 @@ class _Machine:
             "GITHUB_EVENT_NAME": of.event,
             "GITHUB_RUN_ID": str(RUN_ID),
             "GITHUB_STEP_SUMMARY": str(self.summary),
+            "RUNNER_TEMP": str(self.temporary),
             **self.on_the_server(env),
         }
 
