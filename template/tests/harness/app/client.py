@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from ..core.http_clients import httpx
+from ..core.http_clients import AsyncClient
 from ..core.requests import start
 from ..core.settings import settings_of
 from .lifespan import RunningApp
@@ -23,7 +23,7 @@ class NewClient(Protocol):
 
     async def __call__(
         self, *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
-    ) -> httpx.AsyncClient: ...
+    ) -> AsyncClient: ...
 
 
 class ASGIApp:
@@ -53,7 +53,7 @@ class Clients(ExitStack):
         super().__init__()
         self._base_url = base_url
 
-    async def enter_async_context(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
+    async def enter_async_context(self, client: AsyncClient) -> AsyncClient:
         """As in `AsyncExitStack`."""
         if self._base_url:
             client.base_url = self._base_url
@@ -61,7 +61,7 @@ class Clients(ExitStack):
         return await client.__aenter__()
 
     @staticmethod
-    def _close(client: httpx.AsyncClient) -> None:
+    def _close(client: AsyncClient) -> None:
         with suppress(StopIteration):
             client.aclose().send(None)
 
@@ -88,17 +88,15 @@ def new_client(
         clients.callback(overrides.update, overrides_before)
         clients.callback(overrides.clear)
 
-        async def make(
-            *, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True
-        ) -> httpx.AsyncClient:
+        async def make(*, headers: Mapping[str, str] | None = None, raise_app_exceptions: bool = True) -> AsyncClient:
             transport = ASGITransport(with_state, raise_app_exceptions=raise_app_exceptions)
-            client = httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+            client = AsyncClient(transport=transport, base_url="http://test", headers=headers)
             return await clients.enter_async_context(client)
 
         yield make
 
 
 @pytest.fixture
-async def client(anyio_backend: str, new_client: NewClient) -> httpx.AsyncClient:
+async def client(anyio_backend: str, new_client: NewClient) -> AsyncClient:
     """A client without headers or cookies of its own."""
     return await new_client()

@@ -15,8 +15,10 @@ LIBRARIES = list[ModuleType](
 
 if TYPE_CHECKING:
     import httpx as httpx
+    from httpx import AsyncClient as AsyncClient
 else:
     httpx = LIBRARIES[0]
+    AsyncClient = httpx.AsyncClient
 
 IN_PROCESS = tuple(library.ASGITransport for library in LIBRARIES)
 CLIENTS = tuple(library.Client for library in LIBRARIES)
