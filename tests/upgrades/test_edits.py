@@ -58,7 +58,7 @@ def test_edits_of_the_same_place_are_a_conflict_that_is_named(
 
     # Copier says nothing of it, and ends with 0. The message does, and so do the project's own CI and pre-commit.
     assert done.returncode == 0, done.stderr
-    assert "git grep -nE '^(<{7}|>{7}) '" in done.stderr
+    assert "git grep --untracked -nE '^(<{7}|>{7}) '" in done.stderr
     assert project.conflicts() == [CLIENT]
     assert "http://owner.test" in project.read(CLIENT)
     assert "http://template.test" in project.read(CLIENT)
