@@ -145,14 +145,16 @@ GH = """#!/bin/sh
 [ "$2" = view ] && [ "$3" != v{new} ] && exit 0
 [ "$2" = view ] && exit 1
 echo "$@" >> "{told}"
+[ "$2" = verify ] && exit {verified}
 cat >> "{told}.notes"
 """
 
 
-def test_the_workflow_tags_what_is_not_tagged_yet(tmp_path: Path) -> None:
-    """Its script, run with a `gh` that knows of every release but the newest."""
+@pytest.mark.parametrize("verified", [0, 1])
+def test_the_workflow_tags_what_is_not_tagged_yet(tmp_path: Path, verified: int) -> None:
+    """Its script, run with a `gh` that knows of every release but the newest, and finds its attestation or does not."""
     newest = releases.releases()[-1]
-    (tmp_path / "gh").write_text(GH.format(new=newest.version, told=tmp_path / "told"))
+    (tmp_path / "gh").write_text(GH.format(new=newest.version, told=tmp_path / "told", verified=verified))
     (tmp_path / "gh").chmod(0o755)
     workflow = (ROOT / ".github/workflows/release.yml").read_text()
     script = re.sub(r"(?m)^ {10}", "", workflow.partition("run: |\n")[2])
@@ -160,7 +162,8 @@ def test_the_workflow_tags_what_is_not_tagged_yet(tmp_path: Path) -> None:
     command = ["bash", "-e", "-o", "pipefail", "-c", f'PATH="{tmp_path}:$PATH"\n{script}']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    assert done.returncode == 0, done.stderr
-    [told] = (tmp_path / "told").read_text().splitlines()
+    assert done.returncode == verified, done.stderr
+    created, checked = (tmp_path / "told").read_text().splitlines()
     assert (tmp_path / "told.notes").read_text().strip() == releases.sections()[newest.version]
-    assert told.startswith(f"release create v{newest.version} --target {newest.commit} --title v{newest.version}")
+    assert created.startswith(f"release create v{newest.version} --target {newest.commit} --title v{newest.version}")
+    assert checked == f"release verify v{newest.version}"
