@@ -84,3 +84,16 @@ def test_a_damaged_copy_is_made_again(cache: Path, private: Binaries, damage: st
     assert again == copy
     assert file.read_bytes() == content
     assert len(list(cache.iterdir())) == 1
+
+
+def test_environments_share_a_copy(cache: Path, private: Binaries) -> None:
+    """The times of their files differ; a copy that is made again would be taken from running servers."""
+    user = privileges.server_user()
+    [file] = privileges.readable(private, user).folder.parent.glob("share/**/postgres.bki")
+    before = file.stat().st_ino
+    for path in private.folder.parent.rglob("*"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+
+    privileges.readable(private, user)
+
+    assert file.stat().st_ino == before

@@ -19,6 +19,10 @@ Run the tests of the release before this branch on the schema of this branch, an
 a release is deployed, the migrations have run, and the release before it still answers requests. Arguments after -- are
 for pytest. The release is the commit where this branch began.
 """
+DOCTOR = """\
+Show what a run uses: the version of the harness and newer ones, the libraries, the server, the settings and the guards;
+and what is missing. Nothing is changed. Only the repository of the template is asked for its versions.
+"""
 
 
 def main() -> None:
@@ -42,6 +46,8 @@ def main() -> None:
     )
     compatible.add_argument("--since", metavar="COMMIT", help="as of rebase")
     compatible.add_argument("pytest", nargs="*", help="arguments of pytest, after --: compatible -- -n 2")
+
+    commands.add_parser("doctor", help="show what a run uses, and what is missing", description=DOCTOR)
 
     arguments = vars(parser.parse_args())
     command, for_pytest = arguments.pop("command"), arguments.pop("pytest", [])

@@ -89,6 +89,7 @@ class WorkerDatabases:
                 try:
                     connection.execute(statement.encode())
                 except psycopg.Error as error:
+                    self._maintenance.drop(name)
                     raise SqlBeforeMigrationsError(statement, first_line(error)) from error
         return name
 

@@ -73,16 +73,17 @@ def _server(pytestconfig: pytest.Config) -> Server:
     access = pytestconfig.stash[NETWORK_ACCESS]
     try:
         with access.unchecked():
-            server = _find(pytestconfig)
+            server = find_server(pytestconfig)
     except NoServerError as error:
         stop_run(pytestconfig, f"postgres: {error}")
     access.allowed.append(f"[{server.host}]:{server.port}")
     pytestconfig.stash[USED] = server
-    add_to_summary(pytestconfig, "server", f"postgres: {_described(server)}")
+    add_to_summary(pytestconfig, "server", f"postgres: {described(server)}")
     return server
 
 
-def _find(config: pytest.Config) -> Server:
+def find_server(config: pytest.Config) -> Server:
+    """The server of the run, which is started if it has to be; raises `NoServerError`."""
     choice, major = config.getoption("postgres"), _major(config)
     if not find.starts_server(choice):
         return find.find(choice, major, {})
@@ -147,6 +148,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"postgres: {version}, {find.describe(config.getoption('postgres'))}"
 
 
-def _described(server: Server) -> str:
+def described(server: Server) -> str:
+    """The version of a server, and where it comes from."""
     place = f", data in {Path(server.host).parent}" if server.source == "local" else ""
     return f"{server.version} from {server.origin}{place}"

@@ -52,7 +52,7 @@ def ending_run(fixturedef: pytest.FixtureDef[Any], config: pytest.Config) -> Ite
         lines += [text for words, text in HELP.items() if any(word in said for word in words)]
         stop_run(config, "\n".join([f"postgres: {doing}: {said}", *lines]))
     except pytest.exit.Exception as end:
-        # A migration that has failed may have ended the server.
-        if end.msg == ABORTED and (problem := server_gone.problem_of_run(config)):
+        # A migration that has failed may have ended the server. Without a server, the message has said why.
+        if end.msg == ABORTED and server_gone.USED in config.stash and (problem := server_gone.problem_of_run(config)):
             add_to_summary(config, "stopped", f"postgres: {doing}: {problem}")
         raise

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ..core.project import is_own_code
+from ..core.source_lines import HARNESS
 from .base import Guard
 from .leaked_environ import ENVIRONMENT
 
@@ -85,7 +86,9 @@ def _cached(config: pytest.Config) -> Cached:
         found = {
             f"{name}.{key}": value
             for name, module in list(sys.modules.items())
-            if is_own_code(Path(getattr(module, "__file__", None) or "/"), config)
+            if is_own_code(path := Path(getattr(module, "__file__", None) or "/"), config)
+            # The tests folder may be a part of the application's package.
+            and not path.is_relative_to(HARNESS)
             for key, value in vars(module).items()
             if isinstance(value, functools._lru_cache_wrapper)
         }

@@ -100,21 +100,19 @@ def _tree(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_complete(root: Path, parts: list[Path], copy: Path) -> bool:
-    """Whether a copy has all files with their sizes and times: a power cut may have emptied some."""
+    """Whether a copy has all files with their sizes: a power cut may have emptied some.
+
+    Not their times, which differ between the environments that share the copy.
+    """
     try:
         return copy.exists() and all(
-            _facts(path) == _facts(copy / path.relative_to(root))
+            path.stat().st_size == (copy / path.relative_to(root)).stat().st_size
             for part in parts
             for path in part.rglob("*")
             if not path.is_symlink() and path.is_file()
         )
     except FileNotFoundError:
         return False
-
-
-def _facts(path: Path) -> tuple[int, int]:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
 
 
 def _sweep() -> None:
@@ -133,6 +131,7 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
             raise NoServerError(f"{CACHE} is not owned by root, or other users can write to it")
         _sweep()
         temporary = Path(tempfile.mkdtemp(dir=CACHE))
+        damaged = temporary.with_name(f"{temporary.name}-damaged")
         try:
             for part in parts:
                 shutil.copytree(part, temporary / part.relative_to(root), symlinks=True)
@@ -141,7 +140,8 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
                     mode = path.stat().st_mode
                     path.chmod(mode & ~0o022 | (0o555 if mode & 0o100 else 0o444))
             if copy.exists() and not _is_complete(root, parts, copy):
-                shutil.rmtree(copy, ignore_errors=True)
+                # Renamed first: a run that starts now finds the old copy or the new one.
+                copy.rename(damaged)
             try:
                 temporary.rename(copy)
             except OSError:
@@ -149,6 +149,7 @@ def _copy(root: Path, parts: list[Path], copy: Path) -> None:
                 if not copy.exists():
                     raise
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for left in (temporary, damaged):
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise NoServerError(f"cannot copy the binaries to {CACHE}: {error.strerror}") from None

@@ -1,0 +1,94 @@
+"""`doctor`: what a run uses, what is newer, and what is missing; it starts the server, and changes nothing."""
+
+import dataclasses
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pytest
+
+from .. import __version__
+from ..core.network_access import NETWORK_ACCESS
+from ..core.settings import FILE, TABLE, Settings, settings_of
+from ..database.server import described, find_server
+from ..modules import GUARDS
+from ..postgres.server import NoServerError
+from ..versions import OLDEST
+from .in_pytest import answer
+from .newer_versions import UnknownVersionsError, numbers, template_of
+
+# What the checks need, and who installs it.
+OPTIONAL = {"squawk-cli": "test_new_migrations_are_lock_safe is skipped without it"}
+
+
+def test_doctor(pytestconfig: pytest.Config) -> None:
+    lines = {
+        "Harness": _harness(pytestconfig),
+        "Python": [f"{platform.python_version()}, {platform.system()} {platform.machine()}"],
+        "Libraries": _libraries(),
+        "PostgreSQL": _server(pytestconfig),
+        "Settings": _settings(settings_of(pytestconfig)),
+        "Guards": _guards(settings_of(pytestconfig)),
+    }
+    width = max(map(len, lines)) + 2
+    shown = [
+        f"{title if not number else '':<{width}}{line}".rstrip()
+        for title, found in lines.items()
+        for number, line in enumerate(line for text in found for line in text.splitlines())
+    ]
+    answer("\n".join(shown))
+
+
+def _harness(config: pytest.Config) -> list[str]:
+    try:
+        template = template_of(config.rootpath)
+    except UnknownVersionsError as error:
+        return [__version__, f"Newer versions are unknown: {error}"]
+    newer = [found for found in template.versions if numbers(found) > numbers(__version__)]
+    if not newer:
+        return [f"{__version__}, the newest of {template.address}"]
+    found = f"{__version__}; newer in {template.address}: {', '.join(newer)}"
+    return [found, "To update, see Updates in the page of the tests."]
+
+
+def _libraries() -> list[str]:
+    installed = {name: found for name in (*OLDEST, *OPTIONAL) if (found := _installed(name))}
+    missing = [f"{name} is not installed: {why}" for name, why in OPTIONAL.items() if name not in installed]
+    return [", ".join(f"{name} {found}" for name, found in installed.items()), *missing]
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _server(config: pytest.Config) -> list[str]:
+    try:
+        with config.stash[NETWORK_ACCESS].unchecked():
+            return [described(find_server(config))]
+    except NoServerError as error:
+        return [f"None: {error}"]
+
+
+def _settings(settings: Settings) -> list[str]:
+    given = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    changed = {
+        name: value
+        for name, value in given.items()
+        if value != next(field.default for field in dataclasses.fields(settings) if field.name == name)
+    }
+    heading = f"{TABLE} of {FILE}, without defaults:" if changed else "Defaults"
+    return [heading, *map(_setting, changed, changed.values())]
+
+
+def _setting(name: str, value: Any) -> str:
+    return f"  {name} = {list(value) if isinstance(value, tuple) else value!r}"
+
+
+def _guards(settings: Settings) -> list[str]:
+    names = [guard.GUARD.name for guard in GUARDS if hasattr(guard, "GUARD")]
+    off = [name for name in names if name in settings.disabled_guards]
+    on = [name for name in names if name not in off]
+    return [", ".join(on), *([f"Off: {', '.join(off)}"] if off else [])]
