@@ -24,8 +24,10 @@ def run(command: str, **arguments: Any) -> str:
     with TemporaryDirectory() as folder:
         output = Path(folder, "output")
         variables = {VARIABLE: json.dumps({"output": str(output), **arguments}), "PYTEST_ADDOPTS": ""}
+        # It shows the project's own limits.
+        options = OPTIONS if command == "doctor" else (*OPTIONS, *WITHOUT_LIMITS)
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", Path(__file__).with_name(f"{command}.py"), *OPTIONS, *WITHOUT_LIMITS],
+            [sys.executable, "-m", "pytest", Path(__file__).with_name(f"{command}.py"), *options],
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

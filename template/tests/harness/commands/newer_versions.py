@@ -56,7 +56,8 @@ def template_of(root: Path) -> Template:
         raise UnknownVersionsError(f"{shown} does not answer within {LIMIT} s") from None
     except subprocess.CalledProcessError as error:
         lines = error.stderr.replace(address, shown).strip().splitlines()
-        raise UnknownVersionsError(f"{shown}: {lines[-1] if lines else 'git has failed'}") from None
+        why = next((line for line in lines if line.startswith("fatal:")), "git has failed")
+        raise UnknownVersionsError(f"{shown}: {why}") from None
     except OSError as error:
         raise UnknownVersionsError(f"git cannot be run: {error.strerror}") from None
     return Template(shown, sorted(TAG.findall(done.stdout), key=numbers))
