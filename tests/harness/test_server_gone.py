@@ -199,12 +199,14 @@ def test_a_server_without_free_connections_has_not_stopped(sample: Sample, serve
     assert "Test run aborted" not in outcome.output, outcome.output
 
 
-def test_terminating_the_harness_connection_is_not_reported_as_a_crash(sample: Sample) -> None:
+@pytest.mark.parametrize("source", ["local", "url"])
+def test_terminating_the_harness_connection_is_not_reported_as_a_crash(sample: Sample, url: str, source: str) -> None:
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'savepoint'"
     with_tests(sample, f'await db_session.execute(text("{others}"))\n        raise LookupError')
 
-    outcome = sample.pytest()
+    outcome = sample.pytest(**({"TEST_DATABASE_URL": url} if source == "url" else {}))
 
-    assert "postgres: the server has closed the harness's connection" in outcome.error, outcome.output
+    assert "postgres: the harness's connection" in outcome.error, outcome.output
     assert "pg_terminate_backend" in outcome.error
-    assert "all connections" not in outcome.error
+    assert ("crash" in outcome.error) == (source == "url")
+    assert ("proxy" in outcome.error) == (source == "url")

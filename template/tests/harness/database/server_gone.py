@@ -93,9 +93,13 @@ def _problem(config: pytest.Config) -> str | None:
     # The server has recovered, but the connections and their locks are lost.
     if crashed := _crashed(_diagnosis(config, "crash")):
         return crashed
+    lost = "the harness's connection, which held the lock on the databases of this run, was closed. "
+    if server.source == "local":
+        # Its log has no crash.
+        return lost + "A test may have called pg_terminate_backend: see the server's log"
     return (
-        "the server has closed the harness's connection, which held the lock on the databases of this run. Either a "
-        "test has called pg_terminate_backend, or a server process has crashed: see the server's log"
+        lost + "Possible reasons: pg_terminate_backend, a crash of a server process, or a proxy that closes idle "
+        "connections. See the server's log"
     )
 
 
