@@ -171,7 +171,8 @@ def test_checkouts_with_other_files_share_no_schema_on_a_server(
 ) -> None:
     other = Sample(tmp_path / "other", env_of_copy(depending, tmp_path / "other"))
     shutil.copytree(depending.folder, other.folder)
-    view = "CREATE VIEW numbers AS SELECT {} AS number"
+    # Another schema for each of these tests, which may share the server.
+    view = f"CREATE VIEW numbers AS SELECT {{}} AS number, {first} AS is_first"
     for number, sample in enumerate((depending, other)):
         sample.write("sql/views.sql", view.format(number))
         sample.write("tests/test_a.py", NUMBER.replace("NUMBER", str(number)))
