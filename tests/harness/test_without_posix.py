@@ -37,6 +37,7 @@ import tests.harness
 found = [module.name for module in pkgutil.walk_packages(tests.harness.__path__, "tests.harness.")]
 # These start a server, and are imported by no run on Windows.
 POSIX = {"clusters", "docker", "leftovers", "local", "privileges", "run_folder", "supervisor", "tree_copy", "troubles"}
+POSIX |= {"unnamed_user"}
 for name in found:
     package, _, last = name.rpartition(".")
     if not (package == "tests.harness.postgres" and last in POSIX) and "__main__" not in name and "checks" not in name:
