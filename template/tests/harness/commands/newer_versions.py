@@ -28,7 +28,7 @@ class Template:
     """Where the harness came from.
 
     Attributes:
-        address: for messages, without a user and a password.
+        address: for messages, without the user part.
         versions: all of them, the oldest first.
     """
 

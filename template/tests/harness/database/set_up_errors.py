@@ -15,6 +15,7 @@ from ..core.run import ABORTED, add_to_summary, stop_run
 from ..postgres.settings import first_line
 from . import server_gone
 from .migration_errors import MigrationError
+from .server import USED
 
 # What each fixture of the harness does.
 DOING = {
@@ -53,6 +54,6 @@ def ending_run(fixturedef: pytest.FixtureDef[Any], config: pytest.Config) -> Ite
         stop_run(config, "\n".join([f"postgres: {doing}: {said}", *lines]))
     except pytest.exit.Exception as end:
         # A migration that has failed may have ended the server. Without a server, the message has said why.
-        if end.msg == ABORTED and server_gone.USED in config.stash and (problem := server_gone.problem_of_run(config)):
+        if end.msg == ABORTED and USED in config.stash and (problem := server_gone.problem_of_run(config)):
             add_to_summary(config, "stopped", f"postgres: {doing}: {problem}")
         raise
