@@ -1,24 +1,13 @@
 """The commands that README.md and tests/README.md give for an update: they stop at a conflict, and show new files."""
 
-import os
-import shlex
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from tests.environment import clean
 from tests.pages import shell_blocks
-from tests.quick_renders import COPIER
 from tests.rendering import ROOT
 from tests.upgrades.history import Later
 from tests.upgrades.lived_in import Owned
+from tests.upgrades.typed import typed
 
-OWNER = {
-    f"GIT_{role}_{what}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "The Owner"), ("EMAIL", "owner@example.com"))
-}
 NEW = "tests/harness/core/new_idea.py"
 UV = '#!/bin/sh\necho "ran: uv $@"\n'
 
@@ -30,31 +19,14 @@ def block(project: Owned, page: str) -> str:
     return shell_blocks(project.read(page), "## Updates")[0]
 
 
-def typed(project: Owned, script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """The commands as typed into a shell, which does not stop by itself; `uv` succeeds at once."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/uv").write_text(UV)
-    (tmp_path / "bin/uv").chmod(0o755)
-    env = {**clean(os.environ), **OWNER}
-    return subprocess.run(
-        ["bash", "-c", script.replace("uvx copier", shlex.join(COPIER))],
-        cwd=project.folder,
-        env={**env, "PATH": f"{tmp_path / 'bin'}:{env['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 pages = pytest.mark.parametrize("page", ["README.md", "tests/README.md"])
 
 
 @pages
-def test_a_new_file_is_shown_and_committed(project: Owned, later: Later, page: str, tmp_path: Path) -> None:
+def test_a_new_file_is_shown_and_committed(project: Owned, later: Later, page: str) -> None:
     later({NEW: '"""A new idea."""\n'})
 
-    done = typed(project, block(project, page), tmp_path)
+    done = typed(block(project, page), project.folder, UV)
 
     assert done.returncode == 0, done.stdout
     assert '+"""A new idea."""' in done.stdout
@@ -64,12 +36,12 @@ def test_a_new_file_is_shown_and_committed(project: Owned, later: Later, page: s
 
 
 @pages
-def test_a_conflict_stops_it(project: Owned, later: Later, page: str, tmp_path: Path) -> None:
+def test_a_conflict_stops_it(project: Owned, later: Later, page: str) -> None:
     project.edit("alembic.ini", lambda text: "# of the owner\n" + text)
     project.commit("An edit")
     later({"alembic.ini": "# of the template\n" + project.read("alembic.ini").partition("\n")[2]})
 
-    done = typed(project, block(project, page), tmp_path)
+    done = typed(block(project, page), project.folder, UV)
 
     assert done.returncode != 0
     assert "alembic.ini:" in done.stdout

@@ -1,6 +1,5 @@
 """The recipes of docs/updates.md, each done word for word; only the addresses are replaced."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -8,19 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import clean
 from tests.pages import shell_blocks
 from tests.quick_renders import COPIER
 from tests.rendering import ROOT, git
 from tests.upgrades.conftest import Rendered
 from tests.upgrades.history import History
 from tests.upgrades.lived_in import Owned
+from tests.upgrades.typed import typed
 
-OWNER = {
-    f"GIT_{role}_{what}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "The Owner"), ("EMAIL", "owner@example.com"))
-}
 FILE = "tests/harness/core/new_idea.py"
 IDEA = '"""A new idea."""\n'
 # Tests fail in a project that has this file.
@@ -45,20 +39,7 @@ def walk(heading: str, folder: Path, **replaced: str) -> subprocess.CompletedPro
     for name, value in replaced.items():
         script, count = re.subn(rf"\b{name}=\S+", f"{name}={shlex.quote(value)}", script)
         assert count == 1, name
-    uv = folder.parent / "bin" / "uv"
-    uv.parent.mkdir(exist_ok=True)
-    uv.write_text(UV)
-    uv.chmod(0o755)
-    env = {**clean(os.environ), **OWNER}
-    return subprocess.run(
-        ["bash", "-e", "-c", script.replace("uvx copier", shlex.join(COPIER))],
-        cwd=folder,
-        env={**env, "PATH": f"{uv.parent}:{env['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return typed(script, folder, UV, "-e")
 
 
 def test_an_update_that_died_midway(history: History, project: Owned, evolved: History) -> None:
