@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of a service that exists, where another template may have the first name.
+# The second is that of a new service; in one that exists, it may belong to another template.
 ANSWERS = (".copier-answers.savepoint.yml", ".copier-answers.yml")
 ADDRESS = re.compile(r"^_src_path: *['\"]?(.+?)['\"]?$", re.M)
 # As Copier expands them.
@@ -48,10 +48,19 @@ def template_of(root: Path) -> Template:
             address = f"{full}{found.removeprefix(short)}.git"
     shown = re.sub(r"(?<=://)[^/@]*@", "", address)
     command = ["git", "ls-remote", "--tags", "--refs", "--", address.removeprefix("git+")]
-    # Without them, git would wait for a user name.
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
     try:
-        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=LIMIT, check=True)
+        # In a session of its own, git and ssh have no terminal to ask for a user name.
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=True,
+            start_new_session=True,
+        )
     except subprocess.TimeoutExpired:
         raise UnknownVersionsError(f"{shown} does not answer within {LIMIT} s") from None
     except subprocess.CalledProcessError as error:
