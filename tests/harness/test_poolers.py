@@ -15,9 +15,9 @@ from harness.postgres import privileges
 from harness.postgres.server import Server
 
 from tests.conftest import REQUIRED
+from tests.harness.own_server import free_port
 from tests.harness.sample import Sample
 from tests.harness.test_end_of_run import until
-from tests.harness.test_surroundings import free_port
 
 A_TEST = """
 import pytest

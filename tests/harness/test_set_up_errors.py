@@ -1,9 +1,12 @@
 """An error of the server while the databases are prepared ends the run with one message, in one worker or two."""
 
+from pathlib import Path
+
 import pytest
 from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
 
+from tests.harness.own_server import OF_MAJOR, own_server
 from tests.harness.sample import Sample
 
 TESTS = """
@@ -92,3 +95,16 @@ def test_on_a_server_of_a_url(sample: Sample, ends: str) -> None:
     assert "migrations/versions/f00d.py:" in outcome.error
     assert "Traceback" not in outcome.output
     assert "ERROR tests/" not in outcome.output
+
+
+def test_a_standby(sample: Sample, readable: Path) -> None:
+    """It accepts connections, and refuses CREATE DATABASE."""
+    sample.write("tests/test_a.py", TESTS)
+    with own_server(readable, {}, lambda data: (data / "standby.signal").touch()) as port:
+        url = f"postgresql://postgres@/postgres?host={readable}&port={port}"
+        outcome = sample.pytest("-o", OF_MAJOR, TEST_DATABASE_URL=url)
+
+    assert outcome.error.splitlines() == [
+        "postgres: while the template database was built: cannot execute CREATE DATABASE in a read-only transaction",
+        "It is a standby. Use a server that accepts writes.",
+    ]

@@ -1,24 +1,18 @@
 """A run does not depend on PG* variables, on settings of the role, or on the database that a URL names."""
 
-import os
-import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from harness.connections.shell_variables import VARIABLES
-from harness.postgres import privileges
 from harness.postgres.server import Server
 
-from tests import postgres_majors
+from tests.harness.own_server import OF_MAJOR, own_server
 from tests.harness.sample import Sample
-from tests.harness.test_end_of_run import until
 
 # Each connection of a run: the application's engine, engines of other drivers, and drivers without SQLAlchemy.
 TESTS = """
@@ -212,14 +206,7 @@ async def test_the_harness(postgres_server) -> None:
 """
 
 
-TLS_MAJOR = 17
-OF_MAJOR = f"savepoint_postgres_version={TLS_MAJOR}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+ACCESS = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
 
 
 @dataclass(frozen=True)
@@ -232,49 +219,16 @@ class OverTls:
 
 @pytest.fixture
 def over_tls(readable: Path) -> Iterator[OverTls]:
-    # The wheel's PostgreSQL 18 is built without TLS.
-    user, found = privileges.server_user(), postgres_majors.installed(TLS_MAJOR) or postgres_majors.fetch(TLS_MAJOR)
-    data, port = readable / "data", free_port()
     certificate, key = readable / "server.crt", readable / "server.key"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*make, *names], check=True, capture_output=True)
-    as_user: dict[str, Any] = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    if user is not None:
-        for path in (readable, key):
-            os.chown(path, user.uid, user.gid)
     key.chmod(0o600)
-    initdb = [str(found / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "--locale=C"]
-    subprocess.run(initdb, check=True, capture_output=True, **as_user)
-    (data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": readable,
-        "ssl": "on",
-        "ssl_cert_file": certificate,
-        "ssl_key_file": key,
-        "dynamic_shared_memory_type": "mmap",
-    }
-    arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
-    with (readable / "log").open("w") as log:
-        server = subprocess.Popen([found / "postgres", "-D", data, *arguments], stderr=log, **as_user)
-    try:
-        until(lambda: (readable / f".s.PGSQL.{port}").exists() and is_ready(readable, port))
+    options = {"listen_addresses": "127.0.0.1", "ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key}
+    with own_server(readable, options, lambda data: (data / "pg_hba.conf").write_text(ACCESS)) as port:
         with psycopg.connect(host=str(readable), port=port, user="postgres", autocommit=True) as connection:
             connection.execute("CREATE ROLE over_tls LOGIN CREATEDB PASSWORD 's3cret'")
         yield OverTls(port, certificate)
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
-
-
-def is_ready(folder: Path, port: int) -> bool:
-    try:
-        psycopg.connect(host=str(folder), port=port, user="postgres").close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -48,23 +48,22 @@ GONE = pytest.StashKey[bool]()
 
 
 def problem_of_run(config: pytest.Config) -> str | None:
-    """As `_problem`, during the set-up of the databases; the run ends after it."""
+    """A line on what has happened to the server during the set-up of the databases, after which the run ends."""
     with config.stash[NETWORK_ACCESS].unchecked():
-        if USED in config.stash:
-            problem = _problem(config)
-        elif FOLDER in config.stash and (config.stash[FOLDER].path / "log").exists():
-            # The server was started, and its schema could not be built.
-            from ..postgres import troubles
-
-            folder = config.stash[FOLDER]
-            problem = troubles.disk_full(folder) or _crashed(troubles.crash(folder))
-            if problem is None and (reason := troubles.exit_reason(folder)):
-                problem = f"the server has stopped: {reason}"
-        else:
-            problem = None
+        problem = _problem(config) if USED in config.stash else _problem_of_start(config)
     if problem is not None:
         config.stash[GONE] = True
     return problem
+
+
+def _problem_of_start(config: pytest.Config) -> str | None:
+    # A server that was started, and whose schema could not be built.
+    if FOLDER not in config.stash or not (config.stash[FOLDER].path / "log").exists():
+        return None
+    if problem := _diagnosis(config, "disk_full") or _crashed(_diagnosis(config, "crash")):
+        return problem
+    reason = _diagnosis(config, "exit_reason")
+    return reason and f"the server has stopped: {reason}"
 
 
 def _crashed(where: str | None) -> str | None:
@@ -105,7 +104,7 @@ def _problem(config: pytest.Config) -> str | None:
 
 def _diagnosis(config: pytest.Config, name: Diagnosis) -> str | None:
     """The result of a function of `troubles.py`; None if the run has not started the server from local binaries."""
-    if config.stash[USED].source != "local":
+    if USED in config.stash and config.stash[USED].source != "local":
         return None
     from ..postgres import troubles
 

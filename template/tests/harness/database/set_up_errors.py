@@ -33,7 +33,8 @@ HELP = {
         "Each worker needs up to five connections. Raise the limit of the user or of the server, or use fewer workers."
     ),
     ("No space left on device", "could not extend file"): "The server's disk is full.",
-    ("read-only transaction", "recovery"): "It is a standby, or is read-only. Use a server that accepts writes.",
+    # The setting default_transaction_read_only has no effect here.
+    ("in a read-only transaction",): "It is a standby. Use a server that accepts writes.",
 }
 
 

@@ -25,7 +25,7 @@ PARAMETERS |= {"ssl_min_protocol_version", "ssl_max_protocol_version", "gssencmo
 PARAMETERS |= {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
 QUERY = PARAMETERS | {"host", "port", "ssl", "service", "passfile"}
 
-FACTS = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
+CAN_CREATE_DATABASES = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
 # Settings of the role, or of the server, that would break the set-up, or a test that waits; with the values for a run.
 WANTED = {
     "TimeZone": "UTC",
@@ -63,7 +63,7 @@ def use(text: str, major: int) -> Server:
                     f"{VARIABLE}: the server is PostgreSQL {server.version}, "
                     f"but postgres_version in pyproject.toml is {major}."
                 )
-            row = connection.execute(FACTS).fetchone()
+            row = connection.execute(CAN_CREATE_DATABASES).fetchone()
             if refusal := refusal_of_pooler(connection, server):
                 raise ConfiguredServerError(f"{VARIABLE}: {refusal}")
     except psycopg.Error as error:
