@@ -5,9 +5,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import psycopg
 import pytest
+from harness.database import template
 from harness.database.databases import WorkerDatabases
 from harness.database.ownership import MARK, NotOwnedError
 from harness.postgres.server import Server
@@ -118,6 +120,33 @@ def test_only_databases_of_ended_runs_of_this_role_are_dropped(own: Server, othe
         'postgres: databases of ended runs were not dropped: 1 of role "with_password"; '
         "1 without the harness's comment (savepoint_0123abcd_gw0_7)"
     )
+
+
+@pytest.fixture
+def elsewhere(own: Server) -> Iterator[Server]:
+    """The same server, for runs whose locks are in another database than `postgres`."""
+    run(own, "CREATE DATABASE elsewhere")
+    yield replace(own, maintenance_database="elsewhere")
+    run(own, "DROP DATABASE elsewhere WITH (FORCE)")
+
+
+def test_a_lock_of_another_maintenance_database_cannot_be_seen(own: Server, elsewhere: Server, begin: Begin) -> None:
+    alive, alive_elsewhere = begin(own, "aaaaaaaa_gw0"), begin(elsewhere, "bbbbbbbb_gw0")
+    in_use = {alive.create_empty(), alive_elsewhere.create_empty()}
+
+    begin(own, "cccccccc_main").sweep()
+    begin(elsewhere, "dddddddd_main").sweep()
+
+    assert names(own) == in_use
+    end(alive_elsewhere)
+    begin(elsewhere, "eeeeeeee_main").sweep()
+    assert names(own) == {alive.prefix + "_1"}
+
+
+def test_runs_with_other_maintenance_databases_share_no_template_database(own: Server, elsewhere: Server) -> None:
+    digest = SimpleNamespace(value="0123")
+
+    assert template._name(own, digest) != template._name(elsewhere, digest)  # type: ignore[arg-type]  # a value alone
 
 
 def test_a_database_that_cannot_be_dropped_is_reported(own: Server, others: Server, begin: Begin) -> None:
