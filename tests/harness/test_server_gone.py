@@ -51,6 +51,14 @@ ANOTHER_PROCESS = """
 """
 
 
+OWN_DATABASE = """
+@pytest.mark.own_database
+@pytest.mark.parametrize("number", range(3))
+async def test_with_a_database(client: AsyncClient, number: int) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+"""
+
+
 def with_tests(sample: Sample, kill: str) -> None:
     sample.write("tests/test_a.py", TESTS.format(kill=kill.strip()))
 
@@ -200,13 +208,21 @@ def test_a_server_without_free_connections_has_not_stopped(sample: Sample, serve
 
 
 @pytest.mark.parametrize("source", ["local", "url"])
-def test_terminating_the_harness_connection_is_not_reported_as_a_crash(sample: Sample, url: str, source: str) -> None:
+@pytest.mark.parametrize("then", ["raise LookupError", "return"])
+def test_terminating_the_harness_connection_fails_no_other_test(
+    sample: Sample, url: str, source: str, then: str
+) -> None:
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'savepoint'"
-    with_tests(sample, f'await db_session.execute(text("{others}"))\n        raise LookupError')
+    with_tests(sample, f'await db_session.execute(text("{others}"))\n        {then}')
+    path = sample.folder / "tests" / "test_a.py"
+    path.write_text(path.read_text() + OWN_DATABASE)
 
-    outcome = sample.pytest(**({"TEST_DATABASE_URL": url} if source == "url" else {}))
+    # In this order: a connection that is cloning a database is not terminated.
+    outcome = sample.pytest("-p", "no:randomly", **({"TEST_DATABASE_URL": url} if source == "url" else {}))
 
-    assert "postgres: the harness's connection" in outcome.error, outcome.output
-    assert "pg_terminate_backend" in outcome.error
-    assert ("crash" in outcome.error) == (source == "url")
-    assert ("proxy" in outcome.error) == (source == "url")
+    failed = {"tests/test_a.py::test_sign_up[100]"} if then.startswith("raise") else set()
+    assert failed_of(outcome) == failed, outcome.output
+    assert f"{203 - len(failed)} passed" in outcome.output
+    if failed:
+        assert "postgres: the harness's connection was closed during the run, and was opened again." in outcome.output
+    assert "Test run aborted" not in outcome.output

@@ -4,7 +4,9 @@ An application that has an asynchronous engine is asynchronous: its synchronous 
 """
 
 from collections.abc import Callable
+from time import monotonic
 
+from ..postgres import server as servers
 from ..transaction.outer_transaction import Mode
 from ..transaction.refusals import Refusals
 from ..transaction.shared_connection import SharedConnection
@@ -30,6 +32,7 @@ class SharedConnections:
         self.shared = SharedConnection(Transactions(refusals=self.refusals))
         self.synchronous = SynchronousConnection(SynchronousTransactions(refusals=self.refusals))
         self.engines = Engines()
+        self._begun_at = monotonic()
 
     @property
     def is_synchronous(self) -> bool:
@@ -42,8 +45,17 @@ class SharedConnections:
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""
+        self._replace_if_idle()
         self.shared.begin(mode)
         self.synchronous.begin(mode)
+
+    def _replace_if_idle(self) -> None:
+        """Close a connection that was not used for a while: a proxy may have closed it, which would fail the test."""
+        is_idle, self._begun_at = monotonic() - self._begun_at > servers.IDLE, monotonic()
+        is_open = self.shared.raw is not None or self.synchronous.raw is not None
+        if is_idle and is_open and self.shared.transactions.mode == self.synchronous.transactions.mode == "outside":
+            self.terminate()
+            self.engines.replace_pools()
 
     async def end(self) -> str | None:
         """Roll back the test, or commit the startup of the lifespan; returns an error message, or None."""

@@ -75,6 +75,30 @@ class WorkerDatabases:
         """Whether this worker's maintenance connection, which holds its lock, is still open."""
         return self._maintenance.is_alive()
 
+    def reopen_if_closed(self, *, only_if_idle: bool = False) -> bool:
+        """Open the maintenance connection again if it was closed; returns whether the databases are still there.
+
+        Args:
+            only_if_idle: check the connection only if it was not used for a while.
+
+        Raises:
+            psycopg.OperationalError: the server does not answer, or refuses the connection.
+        """
+        before = self.times_reopened
+        if only_if_idle:
+            self._maintenance.check_if_idle()
+        else:
+            self._maintenance.reopen_if_closed()
+        if self.times_reopened == before or not self._count:
+            return True
+        # Without the lock, the sweep of another run drops all of them.
+        return any(lock_of(found.name) == self.prefix for found in self._maintenance.begin_with(self.prefix))
+
+    @property
+    def times_reopened(self) -> int:
+        """How often the maintenance connection was found closed."""
+        return self._maintenance.times_reopened
+
     def next_name(self) -> str:
         """A new name for a database of this worker."""
         self._count += 1

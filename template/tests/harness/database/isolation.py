@@ -27,6 +27,7 @@ from ..transaction.raw_connection import installed_driver
 from ..transaction.refusals import DIRECT_CONNECTION, IsolationError
 from .fixture_rows import ROWS
 from .savepoint import TEST_URL, savepoint
+from .server_gone import check_idle_connection
 from .synchronous_end import OPEN_SESSIONS, OpenSessions
 
 IS_REPORTED = pytest.StashKey[bool]()
@@ -47,6 +48,7 @@ def _isolated(request: pytest.FixtureRequest, _guarded: None) -> Iterator[Callab
     if not is_governed(request.node):
         yield lambda: None
         return
+    check_idle_connection(request.config)
     redirect, has_own = request.config.stash[REDIRECT], has_own_database(request.node)
     if redirect.is_synchronous:
         track(request.config)

@@ -1,10 +1,12 @@
 """Ends the run with one line if the server has stopped or crashed during a test, since no further test could pass.
 
-A server that answers but refuses a connection, because it has too many, has not stopped.
+A server that answers but refuses a connection, because it has too many, has not stopped. If only the harness's
+connection was closed, it is opened again and takes the lock of the run again; the summary says so.
 """
 
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Literal
 
 import psycopg
@@ -13,12 +15,18 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from ..core.network_access import NETWORK_ACCESS
-from ..core.run import end_run
+from ..core.run import end_run, stop_run
 from .server import FOLDER, USED, run_folder
 from .template import DATABASES
 
 # Seconds that a server may take to recover after one of its processes has crashed.
 RECOVERY = 30
+
+DROPPED = (
+    "another run has dropped the databases of this run: the harness's connection, which held their lock, was closed. "
+    "Possible reasons: a proxy that closes idle connections, pg_terminate_backend, or a crash of a server process. See "
+    "the server's log"
+)
 
 # Functions of `troubles.py`.
 Diagnosis = Literal["folder_removed", "exit_reason", "disk_full", "crash"]
@@ -32,6 +40,17 @@ def end_run_if_gone(item: pytest.Item, report: pytest.TestReport) -> None:
         if problem is not None:
             item.config.stash[GONE] = True
             end_run(item.config, f"postgres: {problem}")
+
+
+def check_idle_connection(config: pytest.Config) -> None:
+    """Before a test, check the harness's connection if it was idle: a proxy may have closed it."""
+    databases = config.stash.get(DATABASES, None)
+    if databases is not None:
+        # If the server does not answer, the test fails, and what follows says why.
+        with suppress(psycopg.OperationalError):
+            if not databases.reopen_if_closed(only_if_idle=True):
+                config.stash[GONE] = True
+                stop_run(config, f"postgres: {DROPPED}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -89,17 +108,8 @@ def _problem(config: pytest.Config) -> str | None:
             time.sleep(0.1)
     if databases is None or databases.is_connected():
         return None
-    # The server has recovered, but the connections and their locks are lost.
-    if crashed := _crashed(_diagnosis(config, "crash")):
-        return crashed
-    lost = "the harness's connection, which held the lock on the databases of this run, was closed. "
-    if server.source == "local":
-        # Its log has no crash.
-        return lost + "A test may have called pg_terminate_backend: see the server's log"
-    return (
-        lost + "Possible reasons: pg_terminate_backend, a crash of a server process, or a proxy that closes idle "
-        "connections. See the server's log"
-    )
+    # The server has recovered, but its connections are lost.
+    return _crashed(_diagnosis(config, "crash")) or (None if databases.reopen_if_closed() else DROPPED)
 
 
 def _diagnosis(config: pytest.Config, name: Diagnosis) -> str | None:

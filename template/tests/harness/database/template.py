@@ -30,6 +30,11 @@ DATABASES = pytest.StashKey[WorkerDatabases]()
 # Ends the session-scoped fixtures of a synchronous application, which may connect after their `yield`.
 BEFORE_END = pytest.StashKey[ExitStack]()
 
+REOPENED = (
+    "postgres: the harness's connection was closed during the run, and was opened again. Possible reasons: a proxy "
+    "that closes idle connections, pg_terminate_backend, or a crash of a server process."
+)
+
 SERVER_FACTS = """
     SELECT version(), current_user,
            (SELECT string_agg(name || default_version, ',' ORDER BY name) FROM pg_available_extensions)
@@ -45,6 +50,8 @@ def _databases(pytestconfig: pytest.Config, _server: Server) -> Iterator[WorkerD
     if _server.source == "url" and (line := databases.sweep()):
         add_to_summary(pytestconfig, "left", line)
     yield databases
+    if databases.times_reopened:
+        add_to_summary(pytestconfig, "notes", REOPENED)
     # A closed connection must not be taken for a stopped server.
     del pytestconfig.stash[DATABASES]
     databases.close()

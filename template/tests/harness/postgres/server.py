@@ -25,7 +25,12 @@ DEFAULTS: Mapping[str, Any] = {
     "application_name": "savepoint",
     # Seconds. Load balancers close connections that are idle for some minutes.
     "keepalives_idle": 60,
+    # Milliseconds, so that a statement on a connection that a firewall has forgotten fails.
+    "tcp_user_timeout": 30_000,
 }
+
+# Seconds after which a connection may have been closed by a proxy, and is checked or replaced before it is used.
+IDLE = 30
 
 
 class HarnessConnection(psycopg.Connection[tuple[Any, ...]]):
