@@ -15,7 +15,7 @@ from harness.postgres import privileges
 from harness.postgres.server import Server
 
 from tests.conftest import REQUIRED
-from tests.harness.own_server import free_port
+from tests.harness.own_server import OF_MAJOR, free_port, own_server
 from tests.harness.sample import Sample
 from tests.harness.test_end_of_run import until
 
@@ -109,6 +109,19 @@ def test_ten_connections_are_enough_for_two_workers(sample: Sample, limited: Cal
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest("-n", "2", TEST_DATABASE_URL=limited(10))
+
+    assert "9 passed" in outcome.output, outcome.output
+
+
+def test_a_server_whose_last_connections_are_reserved(sample: Sample, readable: Path) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+    with own_server(readable, {"max_connections": 13, "superuser_reserved_connections": 3}) as port:
+        with psycopg.connect(host=str(readable), port=port, user="postgres", autocommit=True) as connection:
+            connection.execute("CREATE ROLE few LOGIN CREATEDB")
+
+        outcome = sample.pytest(
+            *("-n", "2", "-o", OF_MAJOR), TEST_DATABASE_URL=f"postgresql://few@/postgres?host={readable}&port={port}"
+        )
 
     assert "9 passed" in outcome.output, outcome.output
 

@@ -64,6 +64,8 @@ def test_a_project_without_answers_is_refused(project: Owned, history: History) 
         ("package_name: my_service", "package_name: My Service", "package_name.*must be a lower-case ASCII identifier"),
         ("python_version: '3.11'", "python_version: '3.10'", r"python_version.*'3\.10' is not in \["),
         ("postgres_version: 18", "postgres_version: 14", r"postgres_version.*14 is not in \[15, 16, 17, 18\]"),
+        ("auth: true", "auth: maybe", "auth.*must be true or false in .copier-answers.yml"),
+        ("payments: true", "payments: 'no'", "payments.*must be true or false in .copier-answers.yml"),
         ("postgres_image: ''", "postgres_image: latest", "postgres_image.*must be an image with a tag"),
     ],
     ids=lambda text: text.partition(":")[0] if ": " in text else None,
