@@ -19,8 +19,8 @@ from tests.upgrades.history import History
 # Run by a pytest of their own, under the harness.
 collect_ignore = ["existing/services", "harness/cases"]
 
-# Set by .ci/run: any of "postgres", "python" and "docker". What is missing is a skip, or has a stand-in, on a laptop;
-# there it is a failure.
+# Set by .ci/run: any of "postgres", "python", "docker", "pgbouncer" and "renovate". What is missing is a skip, or has a
+# stand-in, on a laptop; there it is a failure.
 REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
 
 

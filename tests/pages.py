@@ -18,6 +18,11 @@ def toml_blocks(page: str, heading: str) -> list[str]:
     return _blocks(page, heading, "toml")
 
 
+def json_blocks(page: str, heading: str) -> list[str]:
+    """The same of JSON."""
+    return _blocks(page, heading, "json")
+
+
 def _blocks(page: str, heading: str, language: str) -> list[str]:
     _, found, section = page.partition(f"{heading}\n")
     assert found, f"there is no {heading}"
