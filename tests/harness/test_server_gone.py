@@ -1,12 +1,14 @@
 """If the server stops during a test, the test fails and the run ends with one line, not one error per test."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from harness.postgres import local
 from harness.postgres.run_folder import RunFolder
 from harness.postgres.server import Server
+from psycopg.errors import DuplicateObject
 
 from tests.harness.namespace import run_apart
 from tests.harness.sample import Outcome, Sample
@@ -183,9 +185,10 @@ from tests.harness.postgres.server import HarnessConnection, Server
 
 @pytest.fixture
 def without_connections(postgres_server: Server) -> Iterator[None]:
-    as_superuser = {"host": postgres_server.host, "user": "postgres", "dbname": "postgres"}
+    as_superuser = {{"host": postgres_server.host, "user": "postgres", "dbname": "postgres"}}
     with HarnessConnection.connect(**as_superuser, autocommit=True) as connection:
         connection.execute("ALTER ROLE thrifty CONNECTION LIMIT 0")
+        {closed}
         yield
         connection.execute("ALTER ROLE thrifty CONNECTION LIMIT -1")
 
@@ -193,17 +196,26 @@ async def test_a_that_fails(db_session: AsyncSession, without_connections: None)
     assert 1 == 2
 
 async def test_b(db_session: AsyncSession) -> None: ...
+
+@pytest.mark.own_database
+async def test_c(db_session: AsyncSession) -> None: ...
 """
 
+CLOSED = """connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE usename = 'thrifty' AND application_name = 'savepoint'"
+        )"""
 
-def test_a_server_without_free_connections_has_not_stopped(sample: Sample, server: Server) -> None:
-    with server.connect() as connection:
+
+@pytest.mark.parametrize("closed", ["", CLOSED], ids=["", "the harness's connection is closed too"])
+def test_a_server_without_free_connections_has_not_stopped(sample: Sample, server: Server, closed: str) -> None:
+    with server.connect() as connection, suppress(DuplicateObject):
         connection.execute("CREATE ROLE thrifty LOGIN CREATEDB")
-    sample.write("tests/test_a.py", WITHOUT_CONNECTIONS)
+    sample.write("tests/test_a.py", WITHOUT_CONNECTIONS.format(closed=closed))
 
     outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=f"postgresql://thrifty@/postgres?host={server.host}")
 
-    assert "1 failed, 1 passed" in outcome.output, outcome.output
+    assert "1 failed, 2 passed" in outcome.output, outcome.output
     assert "Test run aborted" not in outcome.output, outcome.output
 
 

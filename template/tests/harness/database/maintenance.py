@@ -176,6 +176,9 @@ class MaintenanceConnection:
 
     def _has_input(self) -> bool:
         # Between statements, the server sends hardly anything but the end of the connection.
+        if self._connection.closed:
+            # It could not be opened again.
+            return True
         with DefaultSelector() as selector:
             selector.register(self._connection, EVENT_READ)
             return bool(selector.select(0))

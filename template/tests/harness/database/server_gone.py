@@ -109,7 +109,12 @@ def _problem(config: pytest.Config) -> str | None:
     if databases is None or databases.is_connected():
         return None
     # The server has recovered, but its connections are lost.
-    return _crashed(_diagnosis(config, "crash")) or (None if databases.reopen_if_closed() else DROPPED)
+    if crashed := _crashed(_diagnosis(config, "crash")):
+        return crashed
+    # A server that refuses a connection may accept one later.
+    with suppress(psycopg.OperationalError):
+        return None if databases.reopen_if_closed() else DROPPED
+    return None
 
 
 def _diagnosis(config: pytest.Config, name: Diagnosis) -> str | None:
