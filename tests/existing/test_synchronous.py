@@ -34,6 +34,15 @@ def test_its_suite_passes_in_any_order(notebook: Changed, seed: int) -> None:
     assert outcome.code == 0, outcome.output
 
 
+def test_its_suite_passes_if_each_test_replaces_an_idle_connection(notebook: Changed) -> None:
+    (notebook.folder / "idle.py").write_text("from tests.harness.postgres import server\nserver.IDLE = -1\n")
+
+    outcome = in_order(notebook, "-p", "idle", "tests/crud", "tests/routes")
+
+    assert outcome.code == 0, outcome.output
+    assert "opened again" not in outcome.output
+
+
 def test_its_suite_passes_without_an_event_loop_of_the_harness(notebook: Changed) -> None:
     outcome = in_order(notebook, "tests/crud", "tests/routes")
 

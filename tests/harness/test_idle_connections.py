@@ -76,9 +76,21 @@ def tests(sample: Sample) -> Sample:
     return sample
 
 
+def without_pings(sample: Sample) -> None:
+    path = sample.folder / "src" / "sample" / "main.py"
+    content = path.read_text()
+    assert "pool_pre_ping=True" in content
+    path.write_text(content.replace("pool_pre_ping=True", "pool_pre_ping=False"))
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 @pytest.mark.parametrize("random", ["no:randomly", "randomly"])
-def test_closed_between_tests(tests: Sample, url: str, random: str) -> None:
-    outcome = tests.pytest("-p", "proxy", "--cut", "-p", random, TEST_DATABASE_URL=url)
+def test_closed_between_tests(tests: Sample, url: str, random: str, driver: str) -> None:
+    application = f"postgresql+{driver}://sample@localhost/sample"
+    # With it, SQLAlchemy connects again.
+    without_pings(tests)
+
+    outcome = tests.pytest("-p", "proxy", "--cut", "-p", random, TEST_DATABASE_URL=url, DATABASE_URL=application)
 
     assert "8 passed" in outcome.output, outcome.output
     assert "the harness's connection was closed during the run, and was opened again" in outcome.output

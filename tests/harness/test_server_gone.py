@@ -199,6 +199,8 @@ async def test_b(db_session: AsyncSession) -> None: ...
 
 @pytest.mark.own_database
 async def test_c(db_session: AsyncSession) -> None: ...
+
+def test_d(empty_database_name: str) -> None: ...
 """
 
 CLOSED = """connection.execute(
@@ -215,7 +217,7 @@ def test_a_server_without_free_connections_has_not_stopped(sample: Sample, serve
 
     outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=f"postgresql://thrifty@/postgres?host={server.host}")
 
-    assert "1 failed, 2 passed" in outcome.output, outcome.output
+    assert "1 failed, 3 passed" in outcome.output, outcome.output
     assert "Test run aborted" not in outcome.output, outcome.output
 
 
