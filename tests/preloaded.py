@@ -1,4 +1,4 @@
-"""Runs of pytest that are forked from a process which has imported a project's libraries; see `preloading.py`."""
+"""Runs of modules that are forked from a process which has imported a project's libraries; see `preloading.py`."""
 
 import atexit
 import json
@@ -23,21 +23,24 @@ class Forking:
         )
         atexit.register(self.close)
 
-    def run(self, folder: Path, arguments: list[str], env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-        """Run `python -m pytest` in a folder."""
+    def run(
+        self, folder: Path, module: str, arguments: list[str], env: Mapping[str, str]
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `python -m module` in a folder."""
         output = folder.with_name(f"{folder.name}.output")
         output.unlink(missing_ok=True)
         what = {"folder": str(folder), "arguments": arguments, "env": dict(env), "output": str(output)}
+        command = [module, *arguments]
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.write(json.dumps({"module": module, **what}) + "\n")
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], TIMEOUT)[0]:
             self.process.kill()
-            raise subprocess.TimeoutExpired(["pytest", *arguments], TIMEOUT, output.read_text())
+            raise subprocess.TimeoutExpired(command, TIMEOUT, output.read_text())
         code = self.process.stdout.readline()
         assert code, "the process that forks has ended"
-        return subprocess.CompletedProcess(["pytest", *arguments], int(code), output.read_text(errors="replace"))
+        return subprocess.CompletedProcess(command, int(code), output.read_text(errors="replace"))
 
     def close(self) -> None:
         """End the process."""
@@ -49,13 +52,18 @@ class Forking:
 _forking: dict[Path, Forking] = {}
 
 
-def run_pytest(project: Project, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run a project's tests; the installed libraries may not change between two runs.
+def run_module(project: Project, module: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m module` in a project; the installed libraries may not change between two runs.
 
     Python reads other variables than PYTHONPATH when it starts, so a run with one of them has a process of its own.
     """
     if any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in env):
-        return project.run(project.python, "-m", "pytest", *arguments, **env)
+        return project.run(project.python, "-m", module, *arguments, **env)
     if project.python not in _forking:
         _forking[project.python] = Forking(project.python, project.env)
-    return _forking[project.python].run(project.folder, list(arguments), {**project.env, **env})
+    return _forking[project.python].run(project.folder, module, list(arguments), {**project.env, **env})
+
+
+def run_pytest(project: Project, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a project's tests."""
+    return run_module(project, "pytest", *arguments, **env)

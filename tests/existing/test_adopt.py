@@ -9,6 +9,7 @@ import pytest
 
 from tests.environment import UV, Project
 from tests.mistakes.project import Changed
+from tests.preloaded import run_module
 from tests.rendering import ROOT
 
 pytestmark = pytest.mark.xdist_group("existing")
@@ -34,7 +35,7 @@ def before(service: Changed) -> Changed:
 
 
 def adopt(service: Project, *arguments: str) -> str:
-    done = service.run(service.python, "-m", "tests.harness.adopt", *arguments)
+    done = run_module(service, "tests.harness.adopt", *arguments)
     assert "Traceback" not in done.stdout, done.stdout
     return done.stdout
 

@@ -5,6 +5,7 @@ import pytest
 from tests.existing.notebook import BOTH, in_order, written
 from tests.mistakes.catalogue import Edit
 from tests.mistakes.project import Changed
+from tests.preloaded import run_module
 
 pytestmark = pytest.mark.xdist_group("synchronous")
 
@@ -243,7 +244,7 @@ def test_what_is_refused(notebook: Changed) -> None:
 
 
 def test_what_adopt_says(notebook: Changed) -> None:
-    done = notebook.run(notebook.python, "-m", "tests.harness.adopt")
+    done = run_module(notebook, "tests.harness.adopt")
 
     assert "The engines are synchronous: in a test, they share one connection, one statement at a time." in done.stdout
     assert 'malformed_request_client = "admin_headers".' in done.stdout
@@ -253,7 +254,7 @@ def test_what_adopt_says(notebook: Changed) -> None:
 def test_adopt_says_nothing_of_it_to_an_asynchronous_service(notebook: Changed) -> None:
     Edit("app/db.py", "engine = create_engine(", "engine = create_async_engine(").make(notebook.folder)
 
-    assert "synchronous" not in notebook.run(notebook.python, "-m", "tests.harness.adopt").stdout
+    assert "synchronous" not in run_module(notebook, "tests.harness.adopt").stdout
 
 
 @BOTH

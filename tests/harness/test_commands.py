@@ -7,7 +7,7 @@ import pytest
 
 from tests.environment import UV
 from tests.harness.sample import Outcome, Sample
-from tests.preloaded import run_pytest
+from tests.preloaded import run_module, run_pytest
 from tests.rendering import git
 
 MODELS = "src/sample/models.py"
@@ -70,9 +70,7 @@ def branch(sample: Sample) -> Callable[..., None]:
 
 
 def command(sample: Sample, *arguments: str) -> tuple[int, str]:
-    done = sample.run(
-        sample.python, "-m", "tests.harness", *arguments, GIT_CEILING_DIRECTORIES=str(sample.folder.parent)
-    )
+    done = run_module(sample, "tests.harness", *arguments, GIT_CEILING_DIRECTORIES=str(sample.folder.parent))
     return done.returncode, done.stdout
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.sample import Sample
+from tests.preloaded import run_module
 from tests.rendering import git
 
 TESTS = """
@@ -68,9 +69,7 @@ def add(deployed: Sample) -> Add:
 
 def compatible(sample: Sample, *arguments: str, above: Path | None = None) -> tuple[int, str]:
     above = above or sample.folder.parent
-    done = sample.run(
-        sample.python, "-m", "tests.harness", "compatible", *arguments, GIT_CEILING_DIRECTORIES=str(above)
-    )
+    done = run_module(sample, "tests.harness", "compatible", *arguments, GIT_CEILING_DIRECTORIES=str(above))
     return done.returncode, done.stdout
 
 

@@ -1,6 +1,7 @@
 """Old names of reasons in a revision work until 1.0, and the summary prints the new line."""
 
 from tests.harness.sample import Sample
+from tests.preloaded import run_pytest
 
 REVISION = '''"""New"""
 
@@ -27,7 +28,7 @@ def test_old_reasons_count_and_are_deprecated(sample: Sample) -> None:
         "migrations/versions/new.py", REVISION.format(reasons='destroys = "no \\"users\\" yet"\nlocks = "few"')
     )
 
-    outcome = sample.run(sample.python, "-m", "pytest", NEW).stdout
+    outcome = run_pytest(sample, NEW).stdout
 
     assert "2 passed" in outcome, outcome
     deprecated = "in revision 0002 is deprecated and will be removed in 1.0. Write: "
@@ -38,7 +39,7 @@ def test_old_reasons_count_and_are_deprecated(sample: Sample) -> None:
 def test_without_reasons_both_checks_fail_and_say_what_to_write(sample: Sample) -> None:
     sample.write("migrations/versions/new.py", REVISION.format(reasons=""))
 
-    outcome = sample.run(sample.python, "-m", "pytest", NEW).stdout
+    outcome = run_pytest(sample, NEW).stdout
 
     assert "2 failed" in outcome, outcome
     assert 'destructive = "the reason"' in outcome

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness.sample import Sample
+from tests.preloaded import run_module
 from tests.rendering import git
 
 ANSWERS = ".copier-answers.yml"
 
 
 def doctor(sample: Sample, **env: str) -> str:
-    done = sample.run(sample.python, "-m", "tests.harness", "doctor", **env)
+    done = run_module(sample, "tests.harness", "doctor", **env)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

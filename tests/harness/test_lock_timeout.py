@@ -11,6 +11,7 @@ import pytest
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
+from tests.preloaded import run_module
 
 HEADER = '''
 """{0}
@@ -42,7 +43,7 @@ def deployed(sample: Sample, server: Server) -> Iterator[Sample]:
         connection.execute(f"CREATE DATABASE {name}".encode())
     url = server.url(name, "asyncpg").render_as_string(hide_password=False)
     project = Sample(sample.folder, {**sample.env, "DATABASE_URL": url})
-    project.check(project.python, "-m", "alembic", "upgrade", "0001")
+    upgrade(project, "0001").check_returncode()
     yield project
     with server.connect() as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -74,14 +75,14 @@ def revision(project: Sample, name: str, after: str, *body: str) -> None:
     (project.folder / "migrations" / "versions" / f"{name}.py").write_text(text)
 
 
-def alembic(project: Sample, *arguments: str) -> tuple[str, ...]:
-    return (str(project.python), "-m", "alembic", *arguments)
+def upgrade(project: Sample, revision: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return run_module(project, "alembic", *arguments, "upgrade", revision, **env)
 
 
 def begin(project: Sample, *arguments: str, until: str = "Waiting for a lock.") -> "subprocess.Popen[str]":
     """Begin to upgrade, and return when the upgrade waits for the lock."""
     running = subprocess.Popen(
-        alembic(project, *arguments, "upgrade", "head"),
+        [project.python, "-m", "alembic", *arguments, "upgrade", "head"],
         cwd=project.folder,
         env=project.env,
         stdout=subprocess.PIPE,
@@ -101,7 +102,7 @@ def rest(running: "subprocess.Popen[str]") -> tuple[int, str]:
 def test_the_holder_of_the_lock_is_named(deployed: Sample, holder: psycopg.Connection[Any]) -> None:
     revision(deployed, "0002", "0001", ADDED)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"))
+    done = upgrade(deployed, "head", *SHORT)
 
     pid = holder.info.backend_pid
     assert done.returncode == 255
@@ -124,7 +125,7 @@ def test_what_the_user_may_not_see_is_left_out(
     revision(deployed, "0002", "0001", ADDED)
     url = server.url("deployed", "asyncpg").set(username=deployer).render_as_string(hide_password=False)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"), DATABASE_URL=url)
+    done = upgrade(deployed, "head", *SHORT, DATABASE_URL=url)
 
     held = (
         f'Held by PID {holder.info.backend_pid}: user postgres, application "nightly report": <insufficient privilege>'
@@ -139,7 +140,7 @@ def test_a_prepared_transaction_holds_the_lock(deployed: Sample, holder: psycopg
     deployed.write("migrations/env.py", env.replace("pg_blocking_pids(:pid)", "ARRAY[0 * cast(:pid AS integer)]"))
     revision(deployed, "0002", "0001", ADDED)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"))
+    done = upgrade(deployed, "head", *SHORT)
 
     assert "Held by a prepared transaction: SELECT gid, owner, prepared FROM pg_prepared_xacts." in done.stdout
 
@@ -183,7 +184,7 @@ def test_a_revision_that_is_partly_committed_is_not_tried_again(
 ) -> None:
     revision(deployed, "0002", "0001", CONCURRENTLY, ADDED)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"))
+    done = upgrade(deployed, "head", *SHORT)
 
     assert done.returncode == 255
     assert "Rolled back" not in done.stdout
@@ -194,7 +195,7 @@ def test_a_revision_after_such_a_revision_is_tried_again(deployed: Sample, holde
     revision(deployed, "0002", "0001", CONCURRENTLY)
     revision(deployed, "0003", "0002", ADDED)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "head"))
+    done = upgrade(deployed, "head", *SHORT)
 
     assert done.stdout.count("Rolled back. Attempt") == 2
     assert "committed" not in done.stdout
@@ -207,7 +208,7 @@ def test_a_relative_upgrade_is_not_tried_again_after_its_first_revision(
     revision(deployed, "0003", "0002", ADDED)
     revision(deployed, "0004", "0003", ADDED)
 
-    done = deployed.run(*alembic(deployed, *SHORT, "upgrade", "+2"))
+    done = upgrade(deployed, "+2", *SHORT)
 
     assert done.returncode == 255
     assert "A part of what the command does is committed." in done.stdout
@@ -237,7 +238,7 @@ def test_concurrently_has_no_limit(deployed: Sample, holder: psycopg.Connection[
     ],
 )
 def test_a_setting_that_is_wrong(deployed: Sample, option: str, message: str) -> None:
-    done = deployed.run(*alembic(deployed, "-x", option, "upgrade", "head"))
+    done = upgrade(deployed, "head", "-x", option)
 
     assert done.returncode == 255
     assert message in done.stdout

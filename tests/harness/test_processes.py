@@ -6,6 +6,7 @@ The page says so, and what to pass on; this is that.
 from harness.postgres.server import Server
 
 from tests.harness.sample import Sample
+from tests.preloaded import run_module
 
 PASSED_ON = """
 import asyncio
@@ -44,7 +45,7 @@ def developers(sample: Sample, server: Server) -> None:
         connection.execute("CREATE DATABASE developers")
     url = f"postgresql://postgres@/developers?host={server.host}"
     sample.write(".env", f"DATABASE_URL={url}\n")
-    done = sample.run(sample.python, "-m", "alembic", "upgrade", "head")
+    done = run_module(sample, "alembic", "upgrade", "head")
     assert done.returncode == 0, done.stdout
 
 
