@@ -52,7 +52,11 @@ def answers(project: Path) -> dict[str, Any]:
 def questions(template: Path) -> dict[str, Any]:
     """The questions that are asked, in their order."""
     asked: dict[str, Any] = yaml.safe_load((template / "copier.yml").read_text())
-    return {name: details for name, details in asked.items() if not name.startswith("_") and details.get("when", True)}
+    return {
+        name: details
+        for name, details in asked.items()
+        if not name.startswith(("_", "ci_")) and details.get("when", True)
+    }
 
 
 def taken_names(template: Path) -> set[str]:

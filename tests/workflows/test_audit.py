@@ -13,11 +13,16 @@ from tests.rendering import ROOT, Render
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture(params=["here", "rendered", "bare"])
+@pytest.fixture(params=["here", "rendered", "bare", "set"])
 def folder(request: pytest.FixtureRequest, render: Render) -> Path:
     """The workflows of this repository, or of a render."""
-    bare = {"auth": False, "payments": False, "postgres_version": 15, "python_version": "3.14"}
-    root = ROOT if request.param == "here" else render(**(bare if request.param == "bare" else {}))
+    bare: dict[str, object] = {"auth": False, "payments": False, "postgres_version": 15, "python_version": "3.14"}
+    of_the_owner: dict[str, object] = {
+        "ci_runner": "[self-hosted, linux]",
+        "ci_index": "https://pypi.example.com/simple",
+    }
+    answers: dict[str, dict[str, object]] = {"rendered": {}, "bare": bare, "set": of_the_owner}
+    root = ROOT if request.param == "here" else render(**answers[request.param])
     return root / ".github" / "workflows"
 
 
