@@ -24,7 +24,7 @@ from .database import (
     set_up_errors,
 )
 from .guards import base, leaked_task, names, network, outcome, stale_settings_cache
-from .modules import GUARDS, MODULES
+from .modules import GUARDS, register
 from .reports import (
     explanations,
     first_report,
@@ -48,9 +48,10 @@ from .runner import (
 )
 from .schema import new_revisions
 
-HARNESS = __name__.rpartition(".")[0]
 
-pytest_plugins = [f"{HARNESS}.{module}" for module in MODULES]
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
+    if getattr(plugin, "__name__", None) == __name__:
+        register(manager)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

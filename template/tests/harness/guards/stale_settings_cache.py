@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ..core.project import is_own_code
+from ..core.project import is_own_code, source_folders
 from ..core.source_lines import HARNESS
 from .base import Guard
 from .leaked_environ import ENVIRONMENT
@@ -83,10 +83,13 @@ def _cached(config: pytest.Config) -> Cached:
     """The project's functions with `lru_cache`, by name; searched again only after an import."""
     count, found = config.stash.get(FOUND, (0, {}))
     if count != len(sys.modules):
+        # Libraries have thousands of modules, and a path of each would be made.
+        folders = tuple(map(str, source_folders(config)))
         found = {
             f"{name}.{key}": value
             for name, module in list(sys.modules.items())
-            if is_own_code(path := Path(getattr(module, "__file__", None) or "/"), config)
+            if (file := str(getattr(module, "__file__", None) or "/")).startswith(folders)
+            and is_own_code(path := Path(file), config)
             # The tests folder may be a part of the application's package.
             and not path.is_relative_to(HARNESS)
             for key, value in vars(module).items()

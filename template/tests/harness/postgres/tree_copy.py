@@ -43,20 +43,22 @@ def copy_tree(source: Path, target: Path, user: User | None) -> str:
             (copies / name).mkdir(mode=0o700)
             if user is not None:
                 os.chown(copies / name, user.uid, user.gid)
+        # Paths of files are text: as objects, they took half of the time.
+        inside = "" if folder == str(source) else f"{relative}/"
         for name in sorted(files):
-            with open_regular(Path(folder, name)) as read, _private(copies / name) as written:
+            with open_regular(f"{folder}/{name}") as read, _private(f"{copies}/{name}") as written:
                 if user is not None:
                     os.fchown(written.fileno(), user.uid, user.gid)
                 # With its size, so that the end of a file cannot be taken for the start of the next.
                 size = os.fstat(read.fileno()).st_size
-                checksum = zlib.crc32(f"{relative / name}:{size}:".encode(), checksum)
-                while chunk := read.read(CHUNK):
+                checksum = zlib.crc32(f"{inside}{name}:{size}:".encode(), checksum)
+                while chunk := read.read(min(size + 1, CHUNK)):
                     checksum = zlib.crc32(chunk, checksum)
                     written.write(chunk)
     return f"{checksum:08x}"
 
 
-def open_regular(path: Path) -> FileIO:
+def open_regular(path: Path | str) -> FileIO:
     """A file, open for reading; raises `OSError` for a pipe, whose opening would wait, and for a symlink."""
     file = FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -69,5 +71,5 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _private(path: Path) -> FileIO:
+def _private(path: str) -> FileIO:
     return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
