@@ -1,6 +1,7 @@
 """A service on a synchronous SQLAlchemy, with TestClient: its suite as it is, in any order, and mistakes in it."""
 
 import pytest
+from harness.postgres.server import Server
 
 from tests.existing.notebook import BOTH, in_order, written
 from tests.mistakes.catalogue import Edit
@@ -35,10 +36,11 @@ def test_its_suite_passes_in_any_order(notebook: Changed, seed: int) -> None:
     assert outcome.code == 0, outcome.output
 
 
-def test_its_suite_passes_if_each_test_replaces_an_idle_connection(notebook: Changed) -> None:
+def test_its_suite_passes_if_each_test_replaces_an_idle_connection(notebook: Changed, server: Server) -> None:
     (notebook.folder / "idle.py").write_text("from tests.harness.postgres import server\nserver.IDLE = -1\n")
 
-    outcome = in_order(notebook, "-p", "idle", "tests/crud", "tests/routes")
+    external = f"postgresql://postgres@/postgres?host={server.host}"
+    outcome = in_order(notebook, "-p", "idle", "tests/crud", "tests/routes", TEST_DATABASE_URL=external)
 
     assert outcome.code == 0, outcome.output
     assert "opened again" not in outcome.output

@@ -3,9 +3,12 @@
 from contextlib import suppress
 
 import pytest
+from harness.database import locking_connection
+from harness.database.databases import WorkerDatabases
 from harness.database.maintenance import MaintenanceConnection
 from harness.postgres.server import Server
-from psycopg.errors import DuplicateObject
+from psycopg import OperationalError
+from psycopg.errors import DuplicateObject, LockNotAvailable
 
 from tests.harness.sample import Sample
 
@@ -138,7 +141,7 @@ def test_databases_that_another_run_has_dropped(tests: Sample, url: str) -> None
 def test_locks_are_taken_again(server: Server) -> None:
     mine, other = MaintenanceConnection(server), MaintenanceConnection(server)
     mine.lock("one")
-    assert mine.try_lock("two")
+    mine.lock("two")
     with mine.locked("three"):
         pass
     with server.connect() as connection:
@@ -155,3 +158,51 @@ def test_locks_are_taken_again(server: Server) -> None:
     assert mine.times_reopened == 1
     mine.close()
     other.close()
+
+
+def test_a_session_that_the_server_still_has_gives_up_its_locks(server: Server) -> None:
+    """A firewall has closed the connection on this side alone."""
+    mine = MaintenanceConnection(server)
+    mine.lock("four")
+    forgotten, mine._connection = mine._connection, server.connect()
+    mine._connection.close()
+
+    mine.reopen_if_closed()
+
+    assert mine.times_reopened == 1
+    with pytest.raises(OperationalError):
+        forgotten.execute("SELECT")
+    mine.close()
+
+
+def test_a_lock_that_another_run_has_taken_is_not_waited_for_without_a_limit(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = MaintenanceConnection(server), MaintenanceConnection(server)
+    mine.lock("five")
+    mine._connection.close()
+    monkeypatch.setattr(locking_connection, "LOCK_LIMIT", "1ms")
+    other.lock("five")
+
+    with pytest.raises(LockNotAvailable):
+        mine.reopen_if_closed()
+    other.unlock("five")
+    mine.reopen_if_closed()
+
+    assert not other.try_lock("five")
+    mine.close()
+    other.close()
+
+
+def test_a_sweep_leaves_the_databases_of_its_own_run(server: Server) -> None:
+    first = WorkerDatabases(server, "abcdef01_gw0")
+    name = first.create_empty()
+    first._maintenance.unlock(first.prefix)
+    second = WorkerDatabases(server, "abcdef01_gw1")
+
+    second.sweep()
+
+    assert first._maintenance.find(name) is not None
+    second.close()
+    first.drop(name)
+    first.close()

@@ -45,13 +45,13 @@ class SharedConnections:
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""
-        self._replace_if_idle()
+        self._begun_at = monotonic()
         self.shared.begin(mode)
         self.synchronous.begin(mode)
 
-    def _replace_if_idle(self) -> None:
+    def replace_if_idle(self) -> None:
         """Close a connection that was not used for a while: a proxy may have closed it, which would fail the test."""
-        is_idle, self._begun_at = monotonic() - self._begun_at > servers.IDLE, monotonic()
+        is_idle = monotonic() - self._begun_at > servers.IDLE
         is_open = self.shared.raw is not None or self.synchronous.raw is not None
         if is_idle and is_open and self.shared.transactions.mode == self.synchronous.transactions.mode == "outside":
             self.terminate()

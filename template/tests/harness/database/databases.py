@@ -59,6 +59,8 @@ class WorkerDatabases:
         self.of_test: set[str] = set()
         self._count = 0
         self._kept: set[str] = set()
+        self._cloned: set[str] = set()
+        self._times_checked = 0
         self.templates = TemplateDatabases(self._maintenance, self._run_id, self.create_empty)
         self._maintenance.lock(self.prefix)
 
@@ -84,15 +86,15 @@ class WorkerDatabases:
         Raises:
             psycopg.OperationalError: the server does not answer, or refuses the connection.
         """
-        before = self.times_reopened
         if only_if_idle:
             self._maintenance.check_if_idle()
         else:
             self._maintenance.reopen_if_closed()
-        if self.times_reopened == before or not self._count:
+        if self.times_reopened == self._times_checked:
             return True
-        # Without the lock, the sweep of another run drops all of them.
-        return any(lock_of(found.name) == self.prefix for found in self._maintenance.begin_with(self.prefix))
+        self._times_checked = self.times_reopened
+        # Without the lock, the sweep of another run drops them.
+        return self._cloned <= {found.name for found in self._maintenance.begin_with(self.prefix)}
 
     @property
     def times_reopened(self) -> int:
@@ -121,6 +123,7 @@ class WorkerDatabases:
         """Clone the database `template`, which must have no connections; returns the name of the clone."""
         name = self.next_name()
         self._maintenance.clone(template, name)
+        self._cloned.add(name)
         return name
 
     def renew(self, name: str) -> None:
@@ -139,6 +142,7 @@ class WorkerDatabases:
 
     def drop(self, name: str) -> None:
         """Drop a database of the harness, and end its connections."""
+        self._cloned.discard(name)
         self._maintenance.drop(name)
 
     def keep(self, name: str) -> None:
@@ -158,7 +162,8 @@ class WorkerDatabases:
         left, refused = [], []
         for name in [found.name for found in self._maintenance.begin_with(PREFIX)]:
             lock = lock_of(name)
-            if lock is None or lock == self.prefix:
+            # A worker of this run may have lost its connection, and with it the lock.
+            if lock is None or lock.startswith(f"{PREFIX}{self._run_id}_"):
                 continue
             with self._maintenance.locked_if_free(lock) as is_free:
                 # Read again under its lock, since it may have changed.

@@ -51,6 +51,8 @@ def savepoint(request: pytest.FixtureRequest, *, closes: bool) -> Iterator[None]
     """
     redirect, database = request.config.stash[REDIRECT], request.getfixturevalue("_worker_database")
     request.node.stash[TEST_URL] = database.url
+    if request.config.stash[DATABASES].server.source == "url":
+        redirect.replace_if_idle()
     before = set(redirect.events.checkouts)
     restart_sequences(request.config, redirect, database)
     redirect.begin("test")

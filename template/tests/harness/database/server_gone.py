@@ -106,10 +106,10 @@ def _problem(config: pytest.Config) -> str | None:
             if answer != Ping.REJECT or time.monotonic() > deadline:
                 return f"the server has stopped: {_diagnosis(config, 'exit_reason') or ' '.join(str(error).split())}"
             time.sleep(0.1)
-    if databases is None or databases.is_connected():
+    if databases is None:
         return None
-    # The server has recovered, but its connections are lost.
-    if crashed := _crashed(_diagnosis(config, "crash")):
+    # The server may have recovered, but its connections are lost.
+    if not databases.is_connected() and (crashed := _crashed(_diagnosis(config, "crash"))):
         return crashed
     # A server that refuses a connection may accept one later.
     with suppress(psycopg.OperationalError):

@@ -84,17 +84,19 @@ def _build(config: pytest.Config, databases: WorkerDatabases, migrations: Migrat
     name = _name(databases.server, digest)
     with databases.templates.hold(name, rebuild=config.getoption("create_db")) as template:
         if template.is_empty:
-            digest.record(lambda: _upgrade(config, migrations, name))
+            digest.record(lambda: _upgrade(config, databases, migrations, name))
             template.name = _name(databases.server, digest)
     return template.name, template.is_empty
 
 
-def _upgrade(config: pytest.Config, migrations: Migrations, name: str) -> None:
+def _upgrade(config: pytest.Config, databases: WorkerDatabases, migrations: Migrations, name: str) -> None:
     count, done = migrations.count, 0
 
     def ran(**_: object) -> None:
         nonlocal done
         done += 1
+        # It holds the lock of the template database; a proxy may close what is idle.
+        databases.reopen_if_closed(only_if_idle=True)
         say(f"migrations: {done} of {count}")
 
     with showing_progress(config) as say:
