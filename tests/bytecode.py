@@ -12,6 +12,8 @@ from shutil import copytree
 from types import CodeType
 
 from tests.environment import Project
+from tests.kept_bytecode import moved
+from tests.preloaded import run_pytest
 
 # Magic number, flags, and time and size of the source: https://peps.python.org/pep-0552/
 HEADER = 16
@@ -25,7 +27,7 @@ def copy_with_bytecode(project: Project, target: Path, ignore: Callable[[str, li
     for path in target.rglob(REWRITTEN):
         header, code = _read(project.folder / path.relative_to(target))
         source = path.parents[1] / f"{path.name.partition('.')[0]}.py"
-        path.write_bytes(header + marshal.dumps(_moved(code, str(source))))
+        path.write_bytes(header + marshal.dumps(moved(code, str(source))))
 
 
 _COMPILED: set[Path] = set()
@@ -34,7 +36,8 @@ _COMPILED: set[Path] = set()
 def _compile(project: Project) -> None:
     if project.folder not in _COMPILED:
         _COMPILED.add(project.folder)
-        project.check(project.python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
+        collected = run_pytest(project, "--collect-only", "-q", "-p", "no:cacheprovider")
+        assert collected.returncode == 0, collected.stdout
 
 
 @cache
@@ -42,8 +45,3 @@ def _read(path: Path) -> tuple[bytes, CodeType]:
     data = path.read_bytes()
     code: CodeType = marshal.loads(data[HEADER:])  # noqa: S302 - written by this project's pytest
     return data[:HEADER], code
-
-
-def _moved(code: CodeType, filename: str) -> CodeType:
-    constants = (_moved(each, filename) if isinstance(each, CodeType) else each for each in code.co_consts)
-    return code.replace(co_filename=filename, co_consts=tuple(constants))

@@ -11,6 +11,7 @@ from harness.postgres.server import Server
 from pytest_copie.plugin import Copie
 
 from tests import interpreters, postgres_majors, quick_renders
+from tests.environment import keep_bytecode
 from tests.releases import HistoryError
 from tests.rendering import Render, locked, snapshot
 from tests.upgrades import history as histories
@@ -26,6 +27,10 @@ REQUIRED = set(filter(None, os.environ.get("SAVEPOINT_REQUIRE", "").split(",")))
 
 def pytest_configure() -> None:
     quick_renders.enable()
+
+
+def pytest_unconfigure() -> None:
+    keep_bytecode()
 
 
 def pytest_report_header() -> list[str]:

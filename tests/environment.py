@@ -103,6 +103,25 @@ def synced(
     }
     if postgres_bin:
         env["POSTGRES_BIN"] = str(postgres_bin)
+    keep_bytecode()
     project = Project(folder, env)
     project.check(UV, "sync")
+    _bytecode("restore", project)
+    _SYNCED.append(project)
     return project
+
+
+_SYNCED: list[Project] = []
+
+
+def keep_bytecode() -> None:
+    """Keep what has been compiled in the projects that this process has synced, for the next."""
+    while _SYNCED:
+        project = _SYNCED.pop()
+        if project.folder.exists() and project.python.exists():
+            _bytecode("keep", project)
+
+
+def _bytecode(what: str, project: Project) -> None:
+    [packages] = Path(project.env["UV_PROJECT_ENVIRONMENT"]).glob("lib/python3.*/site-packages")
+    project.check(project.python, "-I", Path(__file__).with_name("kept_bytecode.py"), what, packages, project.folder)
