@@ -48,9 +48,9 @@ def test_what_a_run_uses(sample: Sample, tmp_path: Path) -> None:
 
 
 def test_newer_versions_are_ordered_by_number(sample: Sample, tmp_path: Path) -> None:
-    from_repository(sample, tmp_path / "template", "v0.1.0", "v98.10.0", "v98.9.0")
+    from_repository(sample, tmp_path / "template", "v0.1.0", "v98.10.0", "v98.9.0", "v98.9.0.post1")
 
-    assert f"{harness_of(sample)}; newer in {tmp_path / 'template'}: 98.9.0, 98.10.0\n" in doctor(sample)
+    assert f"{harness_of(sample)}; newer in {tmp_path / 'template'}: 98.9.0, 98.9.0.post1, 98.10.0\n" in doctor(sample)
 
 
 @pytest.mark.parametrize(

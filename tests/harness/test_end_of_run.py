@@ -76,7 +76,7 @@ def test_a_run_that_passes_leaves_nothing(sample: Sample) -> None:
 def test_a_folder_that_a_dead_run_left_is_swept_and_a_living_ones_is_not() -> None:
     living, dead = RunFolder.make(), RunFolder.make()
     # As after `kill -9` of everything that belonged to it.
-    os.close(dead._lock)
+    dead._leave()
 
     swept = RunFolder.make()
 

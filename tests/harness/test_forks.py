@@ -1,7 +1,10 @@
 """`sys.exit`, `os._exit` and a fork in a test fail that test alone, and every other test runs once."""
 
+import os
 import re
+import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +217,69 @@ def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
     )
     assert "test_red_fork forked a process that returned from it." in outcome.output
     assert "fixture forking forked a process that returned from it." in outcome.output
+
+
+LASTING = """
+import os
+import time
+from pathlib import Path
+
+async def test_a_child_that_lasts(client) -> None:
+    if (pid := os.fork()) == 0:
+        try:
+            while True:
+                time.sleep(60)
+        finally:
+            os._exit(0)
+    Path("pid").write_text(str(pid))
+
+def test_place(postgres_server) -> None:
+    Path("place").write_text(postgres_server.host)
+"""
+
+
+def test_a_child_that_lasts_longer_than_the_run_does_not_keep_its_server(sample: Sample) -> None:
+    sample.write("tests/test_a.py", LASTING)
+
+    # Its output is a file: a pipe would stay open in the child.
+    outcome = sample.pytest("-p", "no:randomly", "--postgres=local")
+
+    pid = int((sample.folder / "pid").read_text())
+    try:
+        os.kill(pid, 0)
+        assert "2 passed" in outcome.output, outcome.output
+        assert "Traceback" not in outcome.output
+        assert not Path((sample.folder / "place").read_text()).parent.exists()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+EMPTY = """
+import pytest
+
+@pytest.fixture
+def without_yield():
+    if False:
+        yield
+
+@pytest.fixture
+async def without_yield_async():
+    if False:
+        yield
+
+def test_a(without_yield) -> None: ...
+async def test_b(without_yield_async) -> None: ...
+"""
+
+
+def test_a_fixture_that_does_not_yield_has_the_message_of_pytest(sample: Sample) -> None:
+    sample.write("tests/test_a.py", EMPTY)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "2 errors" in outcome.output, outcome.output
+    assert "without_yield did not yield a value" in outcome.output
+    assert "generator raised" not in outcome.output
 
 
 LATE = """

@@ -75,9 +75,7 @@ def test_the_end_of_the_run_does_not_wait_for_a_dead_supervisor(
 
 def test_the_next_run_ends_the_server_of_a_run_that_was_killed_with_its_supervisor(folder: RunFolder) -> None:
     server = server_of(folder)
-    assert folder._alive is not None
-    for file in (folder._lock, folder._alive):
-        os.close(file)
+    folder._leave()
 
     RunFolder.make().close()
 

@@ -15,6 +15,7 @@ from harness.postgres.server import Server
 
 from tests.environment import UV, Project, synced
 from tests.harness.namespace import run_apart
+from tests.harness.own_server import OF_MAJOR, own_server
 from tests.harness.sample import Outcome, Sample
 from tests.rendering import Render
 
@@ -156,6 +157,21 @@ def test_a_user_id_without_a_name(sample: Sample, variables: str) -> None:
         "--create-db",
         options=UNNAMED,
     )
+
+    assert "2 passed" in outcome.output, outcome.output
+
+
+def test_a_user_id_without_a_name_and_a_home_with_a_server_of_a_url(sample: Sample, readable: Path) -> None:
+    """As in OpenShift."""
+    sample.write("tests/test_a.py", TEST)
+    with own_server(readable, {"listen_addresses": "127.0.0.1"}) as port:
+        outcome = run_apart(
+            sample,
+            'id -un && exit 99; env -u HOME -u XDG_CACHE_HOME "$@"',
+            *("-o", OF_MAJOR),
+            options=UNNAMED,
+            TEST_DATABASE_URL=f"postgresql://postgres@127.0.0.1:{port}/postgres",
+        )
 
     assert "2 passed" in outcome.output, outcome.output
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from harness.core.cache_folder import private_cache
-from harness.postgres import binaries, local, run_folder
+from harness.postgres import binaries, leftovers, local, run_folder
 from harness.postgres.clusters import ClusterCache
-from harness.postgres.run_folder import RunFolder
+from harness.postgres.run_folder import PREFIX, RunFolder
 from harness.postgres.schema import Schema
 
 
@@ -112,11 +112,11 @@ def test_a_folder_of_another_user_is_not_swept(monkeypatch: pytest.MonkeyPatch, 
             (planted / "processes").write_text(f"{process.pid}\n")
             os.chown(planted, 12345, 12345)
 
-            run_folder._sweep(tmp_path)
+            leftovers.sweep(tmp_path, PREFIX)
 
             assert process.poll() is None
             process.kill()
-    run_folder._sweep(tmp_path)
+    leftovers.sweep(tmp_path, PREFIX)
 
     assert (victim / "lock").exists()
     assert planted.exists()

@@ -140,6 +140,27 @@ def test_a() -> None:
 """
 
 
+NAMED = """
+from sample.main import create_app
+
+def test_a() -> None:
+    arguments = {"user": "sample", "password": "sample"}
+    assert create_app.__module__ == "/src/sample/main.py"
+"""
+
+
+def test_a_password_that_is_the_name_of_the_service(sample: Sample, server: Server) -> None:
+    """As in many a compose.yaml."""
+    sample.write("tests/test_a.py", NAMED)
+    url = f"postgresql://postgres:sample@/postgres?host={server.host}"
+
+    outcome = sample.pytest(*EVERYTHING, TEST_DATABASE_URL=url)
+
+    assert "'sample.main' == '/src/sample/main.py'" in outcome.output, outcome.output
+    assert "'password': '***'" in outcome.output
+    assert "postgres:sample" not in outcome.output
+
+
 def test_a_password_that_is_a_word_is_masked_only_as_a_password(sample: Sample, server: Server) -> None:
     sample.write("tests/test_a.py", COMMON)
 

@@ -267,6 +267,25 @@ def test_a_service(tests: Sample, server: Server) -> None:
     assert f"{PASSED} passed" in outcome.output, outcome.output
 
 
+def test_a_file_of_passwords(tests: Sample, server: Server) -> None:
+    tests.write("passwords", "*:*:*:with_password:s3cret\n")
+    (tests.folder / "passwords").chmod(0o600)
+
+    url = f"postgresql://with_password@/postgres?host={server.host}&passfile={tests.folder / 'passwords'}"
+    outcome = tests.pytest(TEST_DATABASE_URL=url)
+
+    assert f"{PASSED} passed" in outcome.output, outcome.output
+
+
+def test_certificates_of_the_system_in_the_shell(tests: Sample, readable: Path) -> None:
+    """With this variable, libpq refuses a server without TLS."""
+    with own_server(readable, {"listen_addresses": "127.0.0.1"}) as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        outcome = tests.pytest("-o", OF_MAJOR, TEST_DATABASE_URL=url, PGSSLROOTCERT="system")
+
+    assert f"{PASSED} passed" in outcome.output, outcome.output
+
+
 def test_options_of_the_url(sample: Sample, server: Server) -> None:
     """They precede the harness's, and the application's precede them."""
     sample.write("tests/test_a.py", OPTIONS_TESTS)

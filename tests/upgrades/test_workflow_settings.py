@@ -26,7 +26,7 @@ SETTINGS = {
     "ci_runner": "[self-hosted, linux]",
     "ci_nightly": "17 2 * * *",
     "ci_update": "17 5 * * 3",
-    "ci_index": "https://pypi.example.com/simple",
+    "ci_index": "https://packages.example.com/simple",
 }
 JOB = """
   another:
@@ -89,7 +89,7 @@ def test_settings_that_are_not_set_are_not_stored(project: Owned) -> None:
         ("ci_runner", "[a, b"),
         ("ci_nightly", "daily"),
         ("ci_update", '1 2 3 4 5"'),
-        ("ci_index", "https://user:secret@pypi.example.com/simple"),
+        ("ci_index", "https://user:secret@packages.example.com/simple"),
     ],
 )
 def test_a_setting_that_would_break_a_workflow_is_refused(

@@ -19,7 +19,7 @@ def folder(request: pytest.FixtureRequest, render: Render) -> Path:
     bare: dict[str, object] = {"auth": False, "payments": False, "postgres_version": 15, "python_version": "3.14"}
     of_the_owner: dict[str, object] = {
         "ci_runner": "[self-hosted, linux]",
-        "ci_index": "https://pypi.example.com/simple",
+        "ci_index": "https://packages.example.com/simple",
     }
     answers: dict[str, dict[str, object]] = {"rendered": {}, "bare": bare, "set": of_the_owner}
     root = ROOT if request.param == "here" else render(**answers[request.param])

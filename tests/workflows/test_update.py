@@ -1,5 +1,6 @@
 """The weekly workflow of the rendered project: a pull request that updates it from the template."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ class Updated:
     def run(self, **env: str) -> Job:
         path = f"{self.folder / 'bin'}:{self.installed.env['PATH']}"
         project = Project(self.project.folder, {**self.installed.env, **env, "PATH": path})
-        workflow = Workflow(project, "update", self.workflow.server, self.workflow.scratch, "schedule")
+        scratch = Path(tempfile.mkdtemp(dir=self.folder))
+        workflow = Workflow(project, "update", self.workflow.server, scratch, "schedule")
         [job] = workflow.run().jobs["update"]
         return job
 
@@ -93,6 +95,39 @@ def test_an_open_pull_request_is_renewed(updated: Updated) -> None:
 
     assert job.result == "success", job.log
     assert updated.told[-1].startswith("pr edit")
+
+
+def test_commits_of_the_owner_in_its_branch_are_kept(updated: Updated) -> None:
+    updated.later({FILE: '"""A new idea."""\n'})
+    assert updated.run().result == "success"
+    project = updated.project
+    project.git("switch", "--quiet", "savepoint-update")
+    project.edit("alembic.ini", lambda text: "# of the owner\n" + text)
+    project.commit("Resolve a conflict")
+    mine = project.git("rev-parse", "HEAD")
+    project.git("switch", "--quiet", "-")
+    told = updated.told
+
+    job = updated.run(OPEN="1")
+
+    assert job.result == "success", job.log
+    assert "::warning::Branch savepoint-update has commits of yours and was not changed." in job.log
+    assert updated.pushed("rev-parse", "savepoint-update") == mine
+    assert updated.told == told
+
+
+def test_its_own_commit_is_replaced(updated: Updated) -> None:
+    updated.later({FILE: '"""A new idea."""\n'})
+    assert updated.run().result == "success"
+    first = updated.pushed("rev-parse", "savepoint-update")
+    updated.project.edit("alembic.ini", lambda text: "# of the owner\n" + text)
+    updated.project.commit("Meanwhile")
+
+    job = updated.run(OPEN="1")
+
+    assert job.result == "success", job.log
+    assert updated.pushed("rev-parse", "savepoint-update") != first
+    assert updated.pushed("show", "savepoint-update:alembic.ini").startswith("# of the owner\n")
 
 
 def test_a_failed_test_is_in_the_pull_request(updated: Updated) -> None:

@@ -14,7 +14,8 @@ ANSWERS = (".copier-answers.savepoint.yml", ".copier-answers.yml")
 ADDRESS = re.compile(r"^_src_path: *['\"]?(.+?)['\"]?$", re.M)
 # As Copier expands them.
 SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
-TAG = re.compile(r"refs/tags/v?(\d+(?:\.\d+)+)$", re.M)
+# A fork may have its own versions, such as 0.5.0.post1.
+TAG = re.compile(r"refs/tags/v?(\d+(?:\.\d+)+(?:\.post\d+)?)$", re.M)
 # Seconds.
 LIMIT = 15
 

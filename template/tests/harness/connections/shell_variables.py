@@ -35,7 +35,11 @@ VARIABLES = (
 )
 
 
+# The certificates of the operating system; libpq then refuses a server without TLS.
+SYSTEM = ("PGSSLROOTCERT", "system")
+
+
 def configure(config: pytest.Config) -> None:
-    for name in VARIABLES:
+    for name in (*VARIABLES, *(SYSTEM[:1] if SYSTEM in os.environ.items() else ())):
         if (value := os.environ.pop(name, None)) is not None:
             config.add_cleanup(partial(os.environ.__setitem__, name, value))

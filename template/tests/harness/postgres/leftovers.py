@@ -6,7 +6,9 @@ processes in the file `processes`, and the name of its container in `container`.
 
 import fcntl
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -72,3 +74,22 @@ def _is_of(pid: int, folder: Path) -> bool:
     # macOS has no /proc.
     done = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return str(folder) in done.stdout
+
+
+def sweep(base: Path, prefix: str) -> None:
+    """Remove the folders of killed runs of the same user, which no process has locked.
+
+    If the supervisor was killed too, its server may still run in the folder: it is ended.
+    """
+    for path in base.glob(f"{prefix}*"):
+        with suppress(OSError):
+            facts = path.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+                continue
+            lock = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if end(path):
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)

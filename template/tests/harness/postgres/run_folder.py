@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -40,17 +39,17 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Use the folder that another process of this run has created."""
         self.path = path
-        self._pid = os.getpid()
-        self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock: int | None = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._alive: int | None = None
         self._supervisor: subprocess.Popen[str] | None = None
+        os.register_at_fork(after_in_child=self._leave)
 
     @classmethod
     def make(cls) -> "RunFolder":
         """Create the folder of this run, and remove the folders of ended runs."""
         for base in dict.fromkeys([TMPFS, Path(tempfile.gettempdir())]):
-            _sweep(base)
+            leftovers.sweep(base, PREFIX)
         while True:
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_base()))
             with suppress(FileNotFoundError):
@@ -145,8 +144,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Stop using the folder. In the process that created it: end the run, and wait until the folder is removed."""
-        if os.getpid() != self._pid:
-            # In a forked child, which does not end the run.
+        if self._lock is None:
             return
         is_ended = self._alive is not None and not (self.path / "keep").exists()
         if self._alive is not None:
@@ -158,10 +156,22 @@ class RunFolder:
                 time.sleep(0.005)
             if self._supervisor is not None:
                 # Of a supervisor that was removed with its folder, only the process tells when it ends.
-                self._supervisor.wait(20)
+                with suppress(subprocess.TimeoutExpired):
+                    self._supervisor.wait(max(1, deadline - time.monotonic()))
+                # A process that Python has not forked may still have the pipe.
+                self._supervisor.kill()
+                self._supervisor.wait()
             if leftovers.end(self.path):
                 shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+        self._lock = None
+
+    def _leave(self) -> None:
+        # In a forked child, which does not end the run, and may live longer.
+        for file in (self._alive, self._lock):
+            if file is not None:
+                os.close(file)
+        self._alive = self._lock = None
 
 
 def _base() -> Path:
@@ -172,22 +182,3 @@ def _base() -> Path:
             return TMPFS
     base = Path(tempfile.gettempdir())
     return base if len(os.fsencode(base)) <= LONGEST_BASE else Path("/tmp")
-
-
-def _sweep(base: Path) -> None:
-    """Remove the folders of killed runs of the same user, which no process has locked.
-
-    If the supervisor was killed too, its server may still run in the folder: it is ended.
-    """
-    for path in base.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            facts = path.lstat()
-            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
-                continue
-            lock = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if leftovers.end(path):
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(lock)

@@ -92,7 +92,12 @@ def _connected(options: Mapping[str, Any], databases: Mapping[str, None]) -> psy
 
 def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[str, Any]) -> Server:
     info = connection.info
-    resolved = info.get_parameters()
+    # Not `info.get_parameters()`, which fails for a user without a home.
+    resolved = {
+        option.keyword.decode(): option.val.decode()
+        for option in connection.pgconn.info
+        if option.val is not None and option.val != option.compiled
+    }
     # A service may have set any of them.
     given = resolved.keys() if "service" in options else options.keys()
     settings = dict(connection.execute(SETTINGS, ([*WANTED],)).fetchall())
@@ -104,8 +109,8 @@ def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[st
         host=info.host,
         port=info.port,
         user=info.user,
-        # libpq reads a service's password; other drivers get it from here.
-        password=options.get("password") or (info.password if "service" in options else None),
+        # libpq reads the password of a service and of a file; other drivers get it from here.
+        password=options.get("password") or (info.password if {"service", "passfile"} & options.keys() else None),
         parameters={name: resolved[name] for name in PARAMETERS & given & resolved.keys()}
         | {name: options[name] for name in DEFAULTS.keys() & options.keys()},
         maintenance_database=info.dbname,

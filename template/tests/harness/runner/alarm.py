@@ -93,7 +93,10 @@ class Deadline:
             async def generate(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
                 generator = function(*arguments, **named)
                 with self._ending(generator):
-                    value = await anext(generator)
+                    try:
+                        value = await anext(generator)
+                    except StopAsyncIteration:
+                        return
                 yield value
                 with self._ending(generator):
                     async for value in generator:

@@ -137,7 +137,10 @@ def _wrapped(forks: Forks, name: str, function: Callable[..., Any]) -> Callable[
         async def generate_async(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
             generator = function(*arguments, **named)
             with forks.ending_child(name):
-                value = await anext(generator)
+                try:
+                    value = await anext(generator)
+                except StopAsyncIteration:
+                    return
             yield value
             with forks.ending_child(name):
                 async for value in generator:
@@ -150,7 +153,11 @@ def _wrapped(forks: Forks, name: str, function: Callable[..., Any]) -> Callable[
         def generate(*arguments: Any, **named: Any) -> Iterator[Any]:
             generator = function(*arguments, **named)
             with forks.ending_child(name):
-                value = next(generator)
+                try:
+                    value = next(generator)
+                except StopIteration:
+                    # pytest says which fixture has not yielded.
+                    return
             yield value
             with forks.ending_child(name):
                 yield from generator
