@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,27 @@ def test_a_run_that_passes_leaves_nothing(sample: Sample) -> None:
     folder = Path((sample.folder / "folder").read_text())
     assert f"data in {folder}" in outcome.output
     assert not folder.exists()
+
+
+def test_a_forked_child_has_no_part_in_the_folder() -> None:
+    """Else the folder would be locked, and its server would run, as long as the child lives."""
+    folder, (read, write) = RunFolder.make(), os.pipe()
+    assert folder._alive is not None
+    files = [folder._alive, folder._lock]
+    if os.fork() == 0:
+        for file in files:
+            with suppress(OSError):
+                os.fstat(file or 0)
+                os.write(write, b"open ")
+        os._exit(0)
+    os.wait()
+    os.close(write)
+
+    assert os.read(read, 100) == b""
+    os.fstat(files[0] or 0)
+    os.close(read)
+    folder.close()
+    assert not folder.path.exists()
 
 
 def test_a_folder_that_a_dead_run_left_is_swept_and_a_living_ones_is_not() -> None:

@@ -220,6 +220,7 @@ def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
 
 
 LASTING = """
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -238,8 +239,9 @@ def test_place(postgres_server) -> None:
 """
 
 
-def test_a_child_that_lasts_longer_than_the_run_does_not_keep_its_server(sample: Sample) -> None:
-    sample.write("tests/test_a.py", LASTING)
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"], ids=["by Python", "by a library"])
+def test_a_child_that_lasts_longer_than_the_run_does_not_keep_its_server(sample: Sample, fork: str) -> None:
+    sample.write("tests/test_a.py", LASTING.replace("os.fork()", fork))
 
     # Its output is a file: a pipe would stay open in the child.
     outcome = sample.pytest("-p", "no:randomly", "--postgres=local")
