@@ -16,6 +16,7 @@ class Forking:
     """A Python process that has imported its libraries."""
 
     def __init__(self, python: Path, env: Mapping[str, str]) -> None:
+        self.installed = installed(python)
         # Each run adds the folders of its project.
         own = {name: value for name, value in env.items() if name != "PYTHONPATH"}
         self.process = subprocess.Popen(
@@ -52,16 +53,26 @@ class Forking:
 _forking: dict[Path, Forking] = {}
 
 
-def run_module(project: Project, module: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m module` in a project; the installed libraries may not change between two runs.
+def installed(python: Path) -> int:
+    """Changes with the libraries of an environment: uv adds and removes folders there."""
+    [packages] = python.parents[1].glob("lib/python3.*/site-packages")
+    return packages.stat().st_mtime_ns
 
+
+def run_module(project: Project, module: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m module` in a project.
+
+    If other libraries, or another project, have been installed since the last run, they are imported by a new process.
     Python reads other variables than PYTHONPATH when it starts, so a run with one of them has a process of its own.
     """
     if any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in env):
         return project.run(project.python, "-m", module, *arguments, **env)
-    if project.python not in _forking:
-        _forking[project.python] = Forking(project.python, project.env)
-    return _forking[project.python].run(project.folder, module, list(arguments), {**project.env, **env})
+    forking = _forking.get(project.python)
+    if forking is None or forking.installed != installed(project.python):
+        if forking is not None:
+            forking.close()
+        forking = _forking[project.python] = Forking(project.python, project.env)
+    return forking.run(project.folder, module, list(arguments), {**project.env, **env})
 
 
 def run_pytest(project: Project, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":

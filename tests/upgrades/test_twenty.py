@@ -41,8 +41,8 @@ def test_twenty_services_are_green_after_one_command(history: History, rendered:
     services = twenty(history, rendered, tmp_path / "services")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    for python in interpreters.WANTED:
-        (scratch / f"python-{interpreters.serving(python)}").write_text(str(interpreters.found(python)))
+    for python in {interpreters.serving(wanted) for wanted in interpreters.WANTED}:
+        (scratch / f"python-{python}").write_text(str(interpreters.found(python)))
     for major in postgres_majors.RELEASES:
         if found := postgres_majors.installed(major):
             (scratch / f"postgres-{major}").write_text(str(found))
