@@ -35,11 +35,11 @@ VARIABLES = (
 )
 
 
-# The certificates of the operating system; libpq then refuses a server without TLS.
-SYSTEM = ("PGSSLROOTCERT", "system")
-
-
 def configure(config: pytest.Config) -> None:
-    for name in (*VARIABLES, *(SYSTEM[:1] if SYSTEM in os.environ.items() else ())):
+    names = list(VARIABLES)
+    if os.environ.get("PGSSLROOTCERT") == "system":
+        # libpq then refuses a server without TLS.
+        names.append("PGSSLROOTCERT")
+    for name in names:
         if (value := os.environ.pop(name, None)) is not None:
             config.add_cleanup(partial(os.environ.__setitem__, name, value))
