@@ -1,5 +1,6 @@
 """Formatters, fixers and checkers that an owner runs leave the harness alone."""
 
+import json
 import re
 import subprocess
 import sys
@@ -79,3 +80,19 @@ def test_the_lines_of_the_page_for_other_tools(project: Path, tool: Sequence[str
     assert harness(project) == before
     if command[-1] == ".":
         assert (project / "src/my_service/untidy.py").read_bytes() != before["tests/harness/untidy.py"]
+
+
+def test_the_lines_of_the_page_for_pyright(project: Path) -> None:
+    [lines] = toml_blocks((project / "tests/README.md").read_text(), "### Your formatters and type checkers")
+    for folder in ("src/my_service", "tests/harness"):
+        (project / folder / "wrong.py").write_text("number: int = 'a string'\n")
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write(f"\n{lines}")
+
+    # It downloads itself with npm, for which the wheel brings Node.
+    command = [UV, "tool", "run", "--from", "pyright[nodejs]==1.1.414", "pyright", "--outputjson"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    of_files = [entry["file"] for entry in json.loads(done.stdout)["generalDiagnostics"]]
+    assert str(project / "src/my_service/wrong.py") in of_files
+    assert not [file for file in of_files if "/tests/harness/" in file]

@@ -109,6 +109,9 @@ def test_a_path_with_a_percent_sign_and_quotes(sample_project: Project, tmp_path
     outcome = sample.pytest_from_start("--postgres=local", "--create-db")
 
     assert "2 passed" in outcome.output, outcome.output
+    # What the page says of Alembic's own commands.
+    history = sample.run(str(sample.python), "-m", "alembic", "history")
+    assert "InterpolationSyntaxError" in history.stdout
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
