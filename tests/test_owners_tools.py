@@ -53,6 +53,17 @@ def test_ruff(project: Path, arguments: Sequence[str]) -> None:
     assert "tests/harness" not in done.stdout
 
 
+def test_ruff_leaves_what_an_update_merges(project: Path) -> None:
+    """Outside of the harness, too: with the house line length of the fixture."""
+    merged = ["tests/README.md", "migrations/env.py"]
+    before = [(project / name).read_bytes() for name in merged]
+
+    done = subprocess.run([*RUFF, "format", *merged], cwd=project, capture_output=True, text=True)
+
+    assert done.stdout == "2 files left unchanged\n"
+    assert [(project / name).read_bytes() for name in merged] == before
+
+
 @pytest.mark.parametrize(
     "tool",
     [

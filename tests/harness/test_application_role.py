@@ -33,6 +33,8 @@ def downgrade() -> None:
 '''
 GRANT = '    op.execute("GRANT INSERT ON users TO shop")\n'
 TESTS = """
+import asyncio
+
 import pytest
 from httpx import AsyncClient
 from sqlalchemy import text
@@ -63,6 +65,17 @@ async def test_after_a_commit(db_session: AsyncSession, mode: str) -> None:
     await db_session.execute(text("SET LOCAL ROLE postgres"))
     await db_session.commit()
     assert await db_session.scalar(text("SELECT current_user")) == "shop"
+
+@pytest.mark.own_database
+async def test_a_wait(engine, db_session: AsyncSession, wait_for_lock_waiters) -> None:
+    async def waiting() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
+    await db_session.execute(text("SELECT pg_advisory_xact_lock(1)"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(waiting())
+        await wait_for_lock_waiters(1)
+        await db_session.commit()
 """
 IGNORED = """\
 ignore_drift = ["policy public.users.own", "row security public.users", "grant on relation public.users *"]
@@ -112,7 +125,7 @@ def test_policies_apply_in_both_modes(secured: Sample, workers: str) -> None:
     granted(secured)
 
     for _ in range(2):
-        assert "6 passed" in (outcome := secured.pytest("-n", workers)).output, outcome.output
+        assert "7 passed" in (outcome := secured.pytest("-n", workers)).output, outcome.output
 
 
 def test_migrations_that_create_a_role_pass_the_checks(secured: Sample) -> None:
@@ -128,7 +141,7 @@ def test_on_a_server_of_ones_own(secured: Sample, server: Server, url: str) -> N
     with_settings(secured, 'application_role = "shop"\n')
     granted(secured)
     try:
-        assert "6 passed" in (outcome := secured.pytest(TEST_DATABASE_URL=url)).output, outcome.output
+        assert "7 passed" in (outcome := secured.pytest(TEST_DATABASE_URL=url)).output, outcome.output
     finally:
         # Its privileges in databases that the run has left keep a role.
         with server.connect() as connection:

@@ -139,6 +139,18 @@ def test_a_revision_that_states_a_reason(deployed: Sample, add: Add) -> None:
     )
 
 
+def test_two_heads(deployed: Sample, add: Add) -> None:
+    add("nullable=True")
+    revision = REVISION.format(options="nullable=True", stated="").replace('"0002"', '"0003"')
+    deployed.write("migrations/versions/0003_merged.py", revision)
+
+    code, output = compatible(deployed)
+
+    assert code == 1
+    assert output.startswith("2 heads: 0002, 0003. Merged branches have each added a revision.\n"), output
+    assert "fail on the schema" not in output
+
+
 def test_a_branch_without_migrations(deployed: Sample) -> None:
     deployed.write("src/sample/more.py", "A = 1\n")
 

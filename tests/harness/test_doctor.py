@@ -12,9 +12,9 @@ from tests.rendering import git
 ANSWERS = ".copier-answers.yml"
 
 
-def doctor(sample: Sample, **env: str) -> str:
+def doctor(sample: Sample, code: int = 0, **env: str) -> str:
     done = run_module(sample, "tests.harness", "doctor", **env)
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == code, done.stdout
     return done.stdout
 
 
@@ -34,8 +34,16 @@ def from_repository(sample: Sample, folder: Path, *tags: str) -> Path:
     return folder
 
 
+def with_a_guard(sample: Sample) -> None:
+    """As those of Stripe are, it is made by a module that is not one of the harness's guards."""
+    conftest = (sample.folder / "tests/conftest.py").read_text()
+    guard = 'LOG_LEVEL = Guard("log_level", why="It changes.", instead="Change it in a fixture.")'
+    sample.write("tests/conftest.py", f"{conftest}\nfrom tests.harness import Guard\n{guard}\n")
+
+
 def test_what_a_run_uses(sample: Sample, tmp_path: Path) -> None:
     from_repository(sample, tmp_path / "template", f"v{harness_of(sample)}", "v0.1.0", "not-a-version")
+    with_a_guard(sample)
 
     shown = doctor(sample)
 
@@ -44,7 +52,14 @@ def test_what_a_run_uses(sample: Sample, tmp_path: Path) -> None:
     assert re.search(r"^PostgreSQL  18\.\d+ from .+, data in ", shown, re.M)
     assert "  postgres_version = 18\n" in shown
     assert "slow_test_seconds" not in shown
-    assert re.search(r"^Guards      .*idle_in_transaction", shown, re.M)
+    [guards] = re.findall(r"^Guards      (.*)$", shown, re.M)
+    assert {"idle_in_transaction", "log_level"} <= set(guards.split(", "))
+
+
+def test_a_repository_without_versions(sample: Sample, tmp_path: Path) -> None:
+    from_repository(sample, tmp_path / "template", "not-a-version")
+
+    assert f"Newer versions are unknown: {tmp_path / 'template'} has no tag of a version\n" in doctor(sample)
 
 
 def test_newer_versions_are_ordered_by_number(sample: Sample, tmp_path: Path) -> None:
@@ -78,7 +93,7 @@ def test_a_repository_that_cannot_be_read(sample: Sample, answers: str, words: s
 def test_a_server_that_is_missing(sample: Sample, tmp_path: Path) -> None:
     from_repository(sample, tmp_path / "template")
 
-    shown = doctor(sample, POSTGRES_BIN="/nowhere")
+    shown = doctor(sample, 1, POSTGRES_BIN="/nowhere")
 
     assert "PostgreSQL  None: POSTGRES_BIN" in shown
     assert "Traceback" not in shown
@@ -86,13 +101,13 @@ def test_a_server_that_is_missing(sample: Sample, tmp_path: Path) -> None:
 
 def test_settings_and_guards_that_are_off(sample: Sample, tmp_path: Path) -> None:
     from_repository(sample, tmp_path / "template")
+    with_a_guard(sample)
     pyproject = (sample.folder / "pyproject.toml").read_text()
     assert "[tool.savepoint]\n" in pyproject
-    sample.write(
-        "pyproject.toml", pyproject.replace("[tool.savepoint]\n", '[tool.savepoint]\ndisabled_guards = ["network"]\n')
-    )
+    setting = 'disabled_guards = ["log_level", "network"]'
+    sample.write("pyproject.toml", pyproject.replace("[tool.savepoint]\n", f"[tool.savepoint]\n{setting}\n"))
 
     shown = doctor(sample)
 
-    assert "  disabled_guards = ['network']\n" in shown
-    assert "Off: network\n" in shown
+    assert "  disabled_guards = ['log_level', 'network']\n" in shown
+    assert "Off: log_level, network\n" in shown

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -42,11 +42,15 @@ listen_addr =
 unix_socket_dir = {folder}
 listen_port = {port}
 auth_type = any
-ignore_startup_parameters = options, extra_float_digits
+{settings}
 logfile = {folder}/log
 """
 
-Pooler = Callable[[str], str]
+IGNORED = "ignore_startup_parameters = options, extra_float_digits"
+
+
+class Pooler(Protocol):
+    def __call__(self, mode: str, settings: str = IGNORED) -> str: ...
 
 
 @pytest.fixture
@@ -62,10 +66,11 @@ def pooler(server: Server, readable: Path) -> Iterator[Pooler]:
     if user is not None:
         os.chown(readable, user.uid, user.gid)
 
-    def run(mode: str) -> str:
+    def run(mode: str, settings: str = IGNORED) -> str:
         port = free_port()
         file = readable / "pgbouncer.ini"
-        file.write_text(CONFIGURATION.format(host=server.host, mode=mode, folder=readable, port=port))
+        text = CONFIGURATION.format(host=server.host, mode=mode, folder=readable, port=port, settings=settings)
+        file.write_text(text)
         process = subprocess.Popen([program, "--quiet", str(file)], cwd=readable, **as_user)
         ended.callback(process.wait)
         ended.callback(process.send_signal, signal.SIGINT)
@@ -89,6 +94,23 @@ def test_a_pooler_is_refused_in_one_line(sample: Sample, pooler: Pooler, mode: s
         f"postgres: TEST_DATABASE_URL: it leads to a connection pooler that {words}, with which databases cannot be "
         "cloned. Use the address of the server itself."
     )
+
+
+@pytest.mark.parametrize("setting", ["server_idle_timeout = 1", "server_lifetime = 1"])
+def test_a_pooler_that_keeps_sessions_for_a_moment(sample: Sample, pooler: Pooler, setting: str) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest(TEST_DATABASE_URL=pooler("session", f"{IGNORED}\n{setting}"))
+
+    assert "it leads to a connection pooler that pools sessions, " in outcome.error, outcome.output
+
+
+def test_a_pooler_that_refuses_options(sample: Sample, pooler: Pooler) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest(TEST_DATABASE_URL=f"{pooler('session', '')}&options=-c%20geqo%3Doff")
+
+    assert "it leads to a connection pooler, with which databases cannot be cloned. " in outcome.error, outcome.output
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 SHOWN = ("TimeZone", "DateStyle", "statement_timeout", "default_transaction_read_only")
-NORMAL = ["UTC", "ISO, MDY", "0", "off"]
+SHOWN += ("IntervalStyle", "default_transaction_isolation")
+NORMAL = ["UTC", "ISO, MDY", "0", "off", "postgres", "read committed"]
 
 async def test_a_request(client: AsyncClient) -> None:
     assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
@@ -83,6 +84,7 @@ SHELL = {
     "PGCHANNELBINDING": "require",
     "PGREQUIREAUTH": "scram-sha-256",
     "PGGSSENCMODE": "require",
+    "PGGSSLIB": "nonsense",
     "PGTARGETSESSIONATTRS": "standby",
     "PGLOADBALANCEHOSTS": "nonsense",
     "PGCONNECT_TIMEOUT": "nonsense",
@@ -116,7 +118,10 @@ ALTER ROLE hasty SET idle_in_transaction_session_timeout = 1;
 ALTER ROLE hasty SET idle_session_timeout = 2000;
 ALTER ROLE hasty SET transaction_timeout = 40;
 ALTER ROLE hasty SET default_transaction_read_only = on;
-ALTER ROLE hasty SET timezone = 'Asia/Tokyo'
+ALTER ROLE hasty SET timezone = 'Asia/Tokyo';
+ALTER ROLE hasty SET datestyle = 'German, DMY';
+ALTER ROLE hasty SET intervalstyle = 'iso_8601';
+ALTER ROLE hasty SET default_transaction_isolation = 'serializable'
 """
 
 
@@ -241,6 +246,15 @@ def test_tls_with_a_root_certificate_and_channel_binding(sample: Sample, over_tl
     outcome = sample.pytest("-n", workers, "-o", OF_MAJOR, TEST_DATABASE_URL=url)
 
     assert "3 passed" in outcome.output, outcome.output
+
+
+def test_the_address_of_a_name_that_has_none(tests: Sample, over_tls: OverTls) -> None:
+    """`hostaddr` is libpq's; asyncpg does not have it."""
+    url = f"postgresql://over_tls:s3cret@nowhere.invalid:{over_tls.port}/postgres?hostaddr=127.0.0.1&sslmode=require"
+    url += "&connect_timeout=0"  # no limit
+    outcome = tests.pytest("-o", OF_MAJOR, TEST_DATABASE_URL=url)
+
+    assert f"{PASSED} passed" in outcome.output, outcome.output
 
 
 def test_a_wrong_root_certificate_is_one_line(sample: Sample, over_tls: OverTls, readable: Path) -> None:

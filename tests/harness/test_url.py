@@ -39,6 +39,10 @@ REFUSED = {
     "not a URL": ("nonsense", "not a PostgreSQL URL"),
     "another scheme": ("mysql://u:s3cret@localhost/db", "not a PostgreSQL URL"),
     "an invalid port": ("postgresql://u:s3cret@localhost:abc/db", "not a PostgreSQL URL"),
+    "a password that is not escaped": (
+        "postgresql://u:s3cret@a:b/c@localhost/db",
+        "In a user or a password, write @ as %40",
+    ),
     "an unsupported option": ("postgresql://u:s3cret@/db?application_name=x", "?application_name= is not"),
     "no server": ("postgresql://u:s3cret@127.0.0.1:1/postgres", "Connection refused"),
     "no such host": ("postgresql://u:s3cret@nowhere.invalid/postgres", "nowhere.invalid"),

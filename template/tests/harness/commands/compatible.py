@@ -24,6 +24,7 @@ def test_compatible(pytestconfig: pytest.Config) -> None:
     since = given()["since"] or default_branch(root) or refuse(NO_BRANCH)
     migrations = migrations_of(pytestconfig, None)
     try:
+        migrations.raise_if_several_heads()
         added = added_since(root, since)
         scripts = list(migrations.script.walk_revisions()) if has_migrations(pytestconfig) else []
     except (GitError, MigrationError) as error:

@@ -1,7 +1,11 @@
-"""`doctor`: what a run uses, what is newer, and what is missing; it starts the server, and changes nothing."""
+"""`doctor`: what a run uses, what is newer, and what is missing; it starts the server, and changes nothing.
+
+It fails without a server.
+"""
 
 import dataclasses
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -11,10 +15,10 @@ from .. import __version__
 from ..core.network_access import NETWORK_ACCESS
 from ..core.settings import FILE, TABLE, Settings, settings_of
 from ..database.server import described, find_server
-from ..modules import GUARDS
+from ..guards.base import GUARDS
 from ..postgres.server import NoServerError
 from ..versions import OLDEST
-from .in_pytest import answer
+from .in_pytest import answer, refuse
 from .newer_versions import UnknownVersionsError, numbers, template_of
 
 # What the checks need, and who installs it.
@@ -22,13 +26,19 @@ OPTIONAL = {"squawk-cli": "test_new_migrations_are_lock_safe is skipped without 
 
 
 def test_doctor(pytestconfig: pytest.Config) -> None:
+    show: Callable[[str], None] = answer
+    try:
+        with pytestconfig.stash[NETWORK_ACCESS].unchecked():
+            server = described(find_server(pytestconfig))
+    except NoServerError as error:
+        show, server = refuse, f"None: {error}"
     lines = {
         "Harness": _harness(pytestconfig),
         "Python": [f"{platform.python_version()}, {platform.system()} {platform.machine()}"],
         "Libraries": _libraries(),
-        "PostgreSQL": _server(pytestconfig),
+        "PostgreSQL": [server],
         "Settings": _settings(settings_of(pytestconfig)),
-        "Guards": _guards(settings_of(pytestconfig)),
+        "Guards": _guards(pytestconfig),
     }
     width = max(map(len, lines)) + 2
     shown = [
@@ -36,7 +46,7 @@ def test_doctor(pytestconfig: pytest.Config) -> None:
         for title, found in lines.items()
         for number, line in enumerate(line for text in found for line in text.splitlines())
     ]
-    answer("\n".join(shown))
+    show("\n".join(shown))
 
 
 def _harness(config: pytest.Config) -> list[str]:
@@ -44,6 +54,8 @@ def _harness(config: pytest.Config) -> list[str]:
         template = template_of(config.rootpath)
     except UnknownVersionsError as error:
         return [__version__, f"Newer versions are unknown: {error}"]
+    if not template.versions:
+        return [__version__, f"Newer versions are unknown: {template.address} has no tag of a version"]
     newer = [found for found in template.versions if numbers(found) > numbers(__version__)]
     if not newer:
         return [f"{__version__}, the newest of {template.address}"]
@@ -64,14 +76,6 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _server(config: pytest.Config) -> list[str]:
-    try:
-        with config.stash[NETWORK_ACCESS].unchecked():
-            return [described(find_server(config))]
-    except NoServerError as error:
-        return [f"None: {error}"]
-
-
 def _settings(settings: Settings) -> list[str]:
     given = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     changed = {
@@ -87,8 +91,7 @@ def _setting(name: str, value: Any) -> str:
     return f"  {name} = {list(value) if isinstance(value, tuple) else value!r}"
 
 
-def _guards(settings: Settings) -> list[str]:
-    names = [guard.GUARD.name for guard in GUARDS if hasattr(guard, "GUARD")]
-    off = [name for name in names if name in settings.disabled_guards]
-    on = [name for name in names if name not in off]
-    return [", ".join(on), *([f"Off: {', '.join(off)}"] if off else [])]
+def _guards(config: pytest.Config) -> list[str]:
+    off = [name for name, guard in GUARDS.items() if not guard.is_on(config)]
+    on = [name for name in GUARDS if name not in off]
+    return [", ".join(sorted(on)), *([f"Off: {', '.join(sorted(off))}"] if off else [])]

@@ -57,7 +57,9 @@ def address(url: URL, driver: str) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with which a driver connects to `url`, whose query has libpq's parameters."""
     parameters: dict[str, Any] = dict(url.query)
     if driver == "asyncpg":
-        url = url.set(query={name: parameters[name] for name in ("host", "port") if name in parameters})
+        query: dict[str, Any] = {name: parameters[name] for name in ("host", "port") if name in parameters}
+        # It has no `hostaddr`.
+        url = url.set(host=parameters.get("hostaddr", url.host), query=query)
     arguments, options = _dialect(driver).create_connect_args(url)
     return list(arguments), {**options, **(_of_asyncpg(parameters) if driver == "asyncpg" else {})}
 
@@ -67,7 +69,9 @@ def _of_asyncpg(parameters: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in parameters.items() if name in DSN_OF_ASYNCPG}
     options: dict[str, Any] = {"dsn": f"postgresql://?{urlencode(given)}"} if given else {}
     if "connect_timeout" in parameters:
-        options["timeout"] = float(parameters["connect_timeout"])
+        seconds = float(parameters["connect_timeout"])
+        # libpq's 0 is no limit.
+        options["timeout"] = seconds if seconds > 0 else None
     return options
 
 

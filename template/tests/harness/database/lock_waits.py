@@ -8,7 +8,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+# Another user sees neither the state nor the wait of a session in pg_stat_activity.
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid IN (SELECT pid FROM pg_locks WHERE NOT granted)
+"""
 
 # Seconds before the wait fails; normally it takes milliseconds.
 TIMEOUT = 10

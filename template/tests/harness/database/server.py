@@ -76,7 +76,7 @@ def _server(pytestconfig: pytest.Config) -> Server:
             server = find_server(pytestconfig)
     except NoServerError as error:
         stop_run(pytestconfig, f"postgres: {error}")
-    access.allowed.append(f"[{server.host}]:{server.port}")
+    access.allowed.append(f"[{server.parameters.get('hostaddr', server.host)}]:{server.port}")
     pytestconfig.stash[USED] = server
     add_to_summary(pytestconfig, "server", f"postgres: {described(server)}")
     return server

@@ -100,7 +100,8 @@ def _problem(config: pytest.Config) -> str | None:
             server.connect().close()
             break
         except psycopg.OperationalError as error:
-            answer = PGconn.ping(make_conninfo(host=server.host, port=server.port, connect_timeout=10).encode())
+            host = server.parameters.get("hostaddr", server.host)
+            answer = PGconn.ping(make_conninfo(host=host, port=server.port, connect_timeout=10).encode())
             if answer == Ping.OK:
                 break
             if answer != Ping.REJECT or time.monotonic() > deadline:

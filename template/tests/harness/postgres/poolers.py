@@ -14,6 +14,8 @@ from .server import Server
 REFUSED = (
     "it leads to a connection pooler{}, with which databases cannot be cloned. Use the address of the server itself."
 )
+# PgBouncer's answer to `options`, which no server refuses.
+UNSUPPORTED = "unsupported startup parameter"
 PID = "SELECT pg_backend_pid()"
 IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
 # Seconds that a session may take to end after its connection was closed.
@@ -33,10 +35,18 @@ def refusal_of_pooler(connection: Connection, server: Server) -> str | None:
             return REFUSED.format(" that pools transactions")
     deadline = time.monotonic() + GRACE
     while (connection.execute(IS_THERE, (pids[0][1],)).fetchone() or (False,))[0]:
-        if time.monotonic() > deadline:
+        # It may keep a session for less than the grace period.
+        with server.connect() as next_one:
+            is_kept = _pid(next_one) == pids[0][1]
+        if is_kept or time.monotonic() > deadline:
             return REFUSED.format(" that pools sessions")
         time.sleep(0.05)
     return None
+
+
+def refusal_by_pooler(error: psycopg.Error) -> str | None:
+    """Why the server cannot be used, if the error of a connection is a pooler's."""
+    return REFUSED.format("") if UNSUPPORTED in str(error) else None
 
 
 def _pid(connection: Connection) -> int:

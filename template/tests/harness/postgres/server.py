@@ -91,7 +91,7 @@ class Server:
         Raises:
             psycopg.OperationalError: the server does not answer within ten seconds, or refuses the connection.
         """
-        settings = [f"-c {name}={value}" for name, value in self.session_settings.items()]
+        settings = ["-c " + f"{name}={value}".replace(" ", r"\ ") for name, value in self.session_settings.items()]
         own = {
             "host": self.host,
             "port": self.port,

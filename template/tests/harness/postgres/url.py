@@ -11,12 +11,13 @@ import psycopg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .poolers import refusal_of_pooler
+from .poolers import refusal_by_pooler, refusal_of_pooler
 from .server import DEFAULTS, ConfiguredServerError, HarnessConnection, Server
 from .settings import first_line
 
 VARIABLE = "TEST_DATABASE_URL"
 EXPECTED = "postgresql://user:password@host:5432/postgres, with ?host=/folder for a Unix socket, or ?sslmode=require"
+ESCAPED = ". In a user or a password, write @ as %40, : as %3A, / as %2F and % as %25"
 
 # libpq's parameters that a URL, or its service, may set for each connection of the run.
 PARAMETERS = {"hostaddr", "options", "connect_timeout", "target_session_attrs", "channel_binding", "require_auth"}
@@ -26,9 +27,13 @@ PARAMETERS |= {"keepalives", "keepalives_idle", "keepalives_interval", "keepaliv
 QUERY = PARAMETERS | {"host", "port", "ssl", "service", "passfile"}
 
 CAN_CREATE_DATABASES = "SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
-# Settings of the role, or of the server, that would break the set-up, or a test that waits; with the values for a run.
+# Settings of the role, or of the server, that would break the set-up or change what a test sees, with the values for
+# a run.
 WANTED = {
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
     "TimeZone": "UTC",
+    "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -67,7 +72,8 @@ def use(text: str, major: int) -> Server:
             if refusal := refusal_of_pooler(connection, server):
                 raise ConfiguredServerError(f"{VARIABLE}: {refusal}")
     except psycopg.Error as error:
-        raise ConfiguredServerError(f"{VARIABLE}: {_masked(url.password, first_line(error))}") from None
+        reason = refusal_by_pooler(error) or _masked(url.password, first_line(error))
+        raise ConfiguredServerError(f"{VARIABLE}: {reason}") from None
     if row is None or not row[0]:
         raise ConfiguredServerError(
             f"{VARIABLE}: role {server.user!r} cannot create databases. "
@@ -124,7 +130,7 @@ def _parsed(text: str) -> URL:
         # SQLAlchemy parses the port on access.
         is_readable = url.port is None or 0 < url.port < 65536
     except (ArgumentError, ValueError):
-        raise ConfiguredServerError(f"{VARIABLE}: not a PostgreSQL URL. Expected: {EXPECTED}") from None
+        raise ConfiguredServerError(f"{VARIABLE}: not a PostgreSQL URL. Expected: {EXPECTED}{ESCAPED}") from None
     if not is_readable or url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
         raise ConfiguredServerError(f"{VARIABLE}: not a PostgreSQL URL. Expected: {EXPECTED}")
     if unknown := url.query.keys() - QUERY:
