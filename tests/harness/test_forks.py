@@ -14,8 +14,10 @@ TESTS = """
 import asyncio
 import multiprocessing
 import os
+import posix
 import sys
 import threading
+from os import _exit
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +95,14 @@ async def test_red_os_exit_in_a_route(client: AsyncClient, app: FastAPI) -> None
         os._exit(0)
 
     await client.get("/vanish")
+
+
+def test_red_os_exit_of_an_import() -> None:
+    _exit(0)
+
+
+def test_red_os_exit_of_posix() -> None:
+    posix._exit(0)
 
 
 def test_red_os_exit_is_caught() -> None:
@@ -209,7 +219,7 @@ def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
     ran = Counter((sample.folder / "ran").read_text().split())
     assert set(ran.values()) == {1}
     assert {name.rpartition("::")[2] for name in results} == set(ran)
-    assert len(ran) == 24
+    assert len(ran) == 26
     assert "Test run aborted" not in outcome.output
     assert "os._exit(0) was called in thread Thread-" in outcome.output
     assert (
@@ -217,6 +227,37 @@ def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
     )
     assert "test_red_fork forked a process that returned from it." in outcome.output
     assert "fixture forking forked a process that returned from it." in outcome.output
+
+
+AT_EXIT = """
+import atexit
+import os
+
+def test_red() -> None:
+    atexit.register(os._exit, 0)
+    raise LookupError
+"""
+
+
+def test_os_exit_at_the_end_of_the_process_does_not_make_a_failed_run_green(sample: Sample) -> None:
+    sample.write("tests/test_a.py", AT_EXIT)
+
+    outcome = sample.pytest_from_start()
+
+    assert outcome.code == 1
+    assert "1 failed" in outcome.output, outcome.output
+    assert "os._exit(0) was called, and would have ended the run" in outcome.output
+
+
+def test_os_exit_of_a_module_that_is_imported(sample: Sample) -> None:
+    sample.write("tests/test_a.py", "from os import _exit\n\n_exit(0)\n")
+
+    outcome = sample.pytest_from_start()
+
+    assert outcome.code == 2, outcome.output
+    assert (
+        "os._exit(0) was called, and would have ended the run without a report:\n  tests/test_a.py:3" in outcome.output
+    )
 
 
 LASTING = """

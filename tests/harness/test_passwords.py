@@ -81,6 +81,10 @@ async def test_an_error_of_a_cause(engine: AsyncEngine) -> None:
         raise ExceptionGroup(f"at {engine.url.render_as_string(hide_password=False)}", [error]) from error
 
 
+def test_an_expected_failure(engine: AsyncEngine) -> None:
+    pytest.xfail(engine.url.render_as_string(hide_password=False))
+
+
 async def test_that_passes(engine: AsyncEngine) -> None:
     print(engine.url.render_as_string(hide_password=False))
     logging.getLogger("sample").warning("connecting to %s", engine.url.render_as_string(hide_password=False))
@@ -95,11 +99,24 @@ def test_a_report_has_no_password(sample: Sample, server: Server, workers: str) 
 
     outcome = sample.pytest(*EVERYTHING, "-n", workers, TEST_DATABASE_URL=url)
 
-    assert "6 failed, 2 passed, 2 errors" in outcome.output, outcome.output
+    assert "6 failed, 2 passed, 1 xfailed, 2 errors" in outcome.output, outcome.output
     assert "s3cret" not in outcome.output
     assert "s3cret" not in (sample.folder / "junit.xml").read_text()
     # It is the password that was removed, not the variables: drivers have it in several frames.
     assert outcome.output.count("***") > 20
+
+
+def test_a_password_of_a_file(sample: Sample, server: Server, tmp_path: Path) -> None:
+    sample.write("tests/test_a.py", TESTS)
+    (tmp_path / "passwords").write_text("*:*:*:with_password:s3cret\n")
+    (tmp_path / "passwords").chmod(0o600)
+    url = f"postgresql://with_password@/postgres?host={server.host}"
+
+    outcome = sample.pytest(*EVERYTHING, TEST_DATABASE_URL=url, PGPASSFILE=str(tmp_path / "passwords"))
+
+    assert "6 failed, 2 passed, 1 xfailed, 2 errors" in outcome.output, outcome.output
+    assert "s3cret" not in outcome.output
+    assert "s3cret" not in (sample.folder / "junit.xml").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name, (value, _) in REFUSED.items() if "s3cret" in value])

@@ -115,8 +115,8 @@ def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[st
         host=info.host,
         port=info.port,
         user=info.user,
-        # libpq reads the password of a service and of a file; other drivers get it from here.
-        password=options.get("password") or (info.password if {"service", "passfile"} & options.keys() else None),
+        # libpq may have read it from a service, a file or the environment. Other drivers get it from here.
+        password=info.password or None,
         parameters={name: resolved[name] for name in PARAMETERS & given & resolved.keys()}
         | {name: options[name] for name in DEFAULTS.keys() & options.keys()},
         maintenance_database=info.dbname,

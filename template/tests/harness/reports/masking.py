@@ -30,7 +30,8 @@ SHORTEST = 5
 def mask(item: pytest.Item, report: pytest.TestReport) -> None:
     """Replace the passwords in the report's text and its captured output."""
     # Without them, nothing is searched.
-    if not (report.longrepr or report.sections) or not (patterns := _patterns(item.config)):
+    reason: str = getattr(report, "wasxfail", "")
+    if not (report.longrepr or report.sections or reason) or not (patterns := _patterns(item.config)):
         return
 
     def masked(text: str) -> str:
@@ -40,6 +41,8 @@ def mask(item: pytest.Item, report: pytest.TestReport) -> None:
 
     report.longrepr = _replaced(report.longrepr, masked)
     report.sections = [(name, masked(content)) for name, content in report.sections]
+    if reason:
+        report.wasxfail = masked(reason)
 
 
 def _patterns(config: pytest.Config) -> list[re.Pattern[str]]:

@@ -1,6 +1,7 @@
-"""`os._exit()` in a test fails the test, in any thread: it would end the run without a report, perhaps with success.
+"""`os._exit()` fails the test that calls it, in any thread: it would end the run without a report, or with success.
 
-The call raises an exception instead. In a forked child it ends the child.
+From the start of the run, the call raises an exception instead: modules that are imported later may keep the function.
+In a forked child it ends the child.
 """
 
 import os
@@ -8,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 import pytest
@@ -15,10 +17,12 @@ import pytest
 from ..core.project import is_governed
 from ..core.source_lines import place_of_call
 
-# These end the process of a worker, or of a run that hangs.
-MAY_END = {"execnet", "pytest_timeout", "xdist"}
+# These end the process of a worker, a run that hangs, or what is debugged.
+MAY_END = {"execnet", "pytest_timeout", "xdist", "_pydevd_bundle", "debugpy"}
 # They pass an exception on to the test.
 PASS_ON = {"concurrent", "anyio"}
+# Of which `os` has its function.
+MODULE = sys.modules["nt" if os.name == "nt" else "posix"]
 
 MESSAGE = (
     "os._exit({}) was called{}, and would have ended the run without a report:\n  {}\n"
@@ -27,33 +31,56 @@ MESSAGE = (
 )
 
 
-@contextmanager
-def refusing(item: pytest.Item) -> Iterator[None]:
-    """Makes `os._exit()` raise an exception in this process, if the test is governed."""
-    if not is_governed(item):
-        yield
-        return
-    real, owner, calls = os._exit, os.getpid(), item.stash.setdefault(CALLS, [])
+class ProcessEnd:
+    """Replaces `os._exit()` in this process, until `restore`."""
 
-    def refuse(status: int) -> NoReturn:
-        caller = sys._getframe(1)
-        if os.getpid() != owner or str(caller.f_globals.get("__name__")).partition(".")[0] in MAY_END:
-            real(status)
+    def __init__(self, config: pytest.Config) -> None:
+        self._config, self._owner, self._real = config, os.getpid(), os._exit
+        self._item: pytest.Item | None = None
+        # One object: to restore only what nobody else has replaced.
+        self._replacement = self._refuse
+        for module in (os, MODULE):
+            module._exit = self._replacement  # type: ignore[attr-defined]
+
+    def restore(self) -> None:
+        """Put the real function back; what has kept the other one still raises, so that the run's status is kept."""
+        for module in (os, MODULE):
+            if module._exit is self._replacement:  # type: ignore[attr-defined]
+                module._exit = self._real  # type: ignore[attr-defined]
+
+    @contextmanager
+    def refusing(self, item: pytest.Item) -> Iterator[None]:
+        """Let a call fail this test."""
+        self._item = item
+        item.stash.setdefault(CALLS, [])
+        try:
+            yield
+        finally:
+            self._item = None
+
+    def _refuse(self, status: int) -> NoReturn:
+        item, caller = self._item, sys._getframe().f_back
+        is_free = item is not None and not is_governed(item)
+        if os.getpid() != self._owner or is_free or _top_module(caller) in MAY_END:
+            self._real(status)
         thread = threading.current_thread()
         where = "" if thread is threading.main_thread() else f" in thread {thread.name}"
-        message = MESSAGE.format(status, where, place_of_call(item.config.rootpath) or "the thread's target")
-        calls.append(message)
+        place = place_of_call(self._config.rootpath) or ("the thread's target" if where else "no line of the project")
+        message = MESSAGE.format(status, where, place)
+        if item is not None:
+            item.stash[CALLS].append(message)
         # The interpreter ends a thread at SystemExit without a word. The report has the message.
         if where and not _passes_on():
             raise SystemExit
         raise pytest.fail.Exception(message, pytrace=False)
 
-    os._exit = refuse
-    try:
-        yield
-    finally:
-        if os._exit is refuse:
-            os._exit = real
+
+PROCESS_END = pytest.StashKey[ProcessEnd]()
+
+
+def configure(config: pytest.Config) -> None:
+    config.stash[PROCESS_END] = process_end = ProcessEnd(config)
+    config.add_cleanup(process_end.restore)
 
 
 def report_calls(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -72,6 +99,11 @@ def _passes_on() -> bool:
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in PASS_ON:
+        if _top_module(frame) in PASS_ON:
             return True
     return False
+
+
+def _top_module(frame: FrameType | None) -> str:
+    """The name of the top package of the code of a frame; "" for what the interpreter calls itself."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] if frame is not None else ""
