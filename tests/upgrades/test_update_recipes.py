@@ -90,6 +90,9 @@ def test_two_services_in_one_repository(history: History, rendered: Rendered, ev
         assert service.read(FILE) == IDEA
         assert f"config:{name}" in service.read("renovate.json")
 
+    # After a conflict that was resolved, they are run again.
+    assert (again := walk("## Two services in one repository", root)).returncode == 0, again.stdout
+
 
 def test_update_many_services(history: History, rendered: Rendered, evolved: History, tmp_path: Path) -> None:
     services = {}
@@ -108,6 +111,9 @@ def test_update_many_services(history: History, rendered: Rendered, evolved: His
     for name in ("billing", "shop"):
         assert services[name].git("log", "-1", "--format=%s") == "Update from Savepoint\n"
         assert services[name].read(FILE) == IDEA
+
+    # The next week: what is up to date is not a failure.
+    assert walk("## Update many services", tmp_path / "all").stdout.splitlines()[-1] == "not updated: broken/ conflict/"
 
 
 def test_a_fork_with_tags_of_its_own(history: History, project: Owned, tmp_path: Path) -> None:
