@@ -263,6 +263,6 @@ def test_the_commands_are_those_of_the_project(planted: Changed, file: str, comm
 
     outcome = planted.pytest(f"{CHECKS}/test_migrations.py::test_models_match_migrations")
 
-    revision = f"{command}alembic -c db/alembic.ini revision -m "
-    assert f", create a migration that drops them: {revision}" in outcome.output, outcome.output
+    revision = f'{command}python -m tests.harness revision --empty "..."'
+    assert f", create a migration that drops them: {revision}\n" in outcome.output, outcome.output
     assert f"  {command}pytest {CHECKS} {WRITE}" in lines(outcome)

@@ -31,7 +31,7 @@ MISTAKES: list[Mistake] = [
         [*column(NICKNAME)],
         HINT,
         "op.add_column('users', sa.Column('nickname'",
-        "uv run alembic revision",
+        'uv run python -m tests.harness revision "..."',
     ),
     drift(
         "a column of a migration that the model lacks",
@@ -39,7 +39,7 @@ MISTAKES: list[Mistake] = [
         [revision("0003", ADD_NICKNAME, DROP_NICKNAME)],
         SURPLUS,
         "+ column public.users.nickname: character varying",
-        'create a migration that drops them: uv run alembic revision -m "..."',
+        'create a migration that drops them: uv run python -m tests.harness revision --empty "..."',
         "op.drop_column('users', 'nickname')",
     ),
     drift(

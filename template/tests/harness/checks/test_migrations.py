@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import MetaData
 
 from ..core.findings import Finding, Findings, finds
-from ..core.project import alembic_command, alembic_ini, shown
+from ..core.project import alembic_ini, harness_command, shown
 from ..core.run import add_to_summary
 from ..core.settings import report_unused, settings_of
 from ..database.alembic_env import alembic_config, watching
@@ -64,7 +64,7 @@ def test_models_match_migrations(
     for name, reason in drift.left_out.items():
         add_to_summary(pytestconfig, "notes", NOT_COMPARED.format(name, reason))
     _findings.keep(lambda key: all(name not in key for name in drift.left_out))
-    revision = f'{alembic_command(pytestconfig)} revision -m "..."'
+    revision = harness_command(pytestconfig, "revision")
     add_findings(_findings, drift.remedies, drift.left, revision, note=drift.note)
     report_unused(pytestconfig, "ignore_drift", drift.matched)
     _findings.fail_for_new()

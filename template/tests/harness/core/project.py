@@ -85,6 +85,11 @@ def alembic_command(config: pytest.Config) -> str:
     return command(config, "alembic" if ini == Settings.alembic_ini else f"alembic -c {ini}")
 
 
+def harness_command(config: pytest.Config, text: str) -> str:
+    """A command of the harness for messages: `uv run python -m tests.harness rebase`."""
+    return command(config, f"python -m {__name__.rpartition('.core.')[0]} {text}")
+
+
 def run_of_pytest(config: pytest.Config, path: Path, *options: str) -> str:
     """A run of pytest for messages, of a file or a folder."""
     return command(config, " ".join(["pytest", shown(path, config), *options]))

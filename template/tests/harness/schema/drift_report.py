@@ -34,7 +34,7 @@ def add_findings(
     Args:
         remedies: operations and what they mend.
         left: what no operation mends.
-        revision: the command that creates a revision.
+        revision: the command that creates a revision, without its message.
         note: why Alembic's operations are missing.
     """
     missing = [remedy for remedy in remedies if not remedy.drops]
@@ -42,8 +42,8 @@ def add_findings(
     findings.add(
         list(_of_remedies(missing)),
         "\n".join([MISSING, *_imports(new)]),
-        f"\nCreate a migration: {revision}, with these operations in upgrade() and their inverse in downgrade(). If "
-        "the database of DATABASE_URL is at head, --autogenerate writes those of Alembic; review them." + note,
+        f'\nCreate a migration: {revision} "..." writes those of these operations that Alembic finds. Review it, and '
+        "add the others to upgrade(), and their inverse to downgrade()." + note,
     )
     differing = [found for found in left if found.expected is not None]
     findings.add(
@@ -108,4 +108,5 @@ def _of_drops(drops: Sequence[Remedy], revision: str) -> list[str]:
     if not drops:
         return []
     lines = [*_imports(drops), *(remedy.operation.text for remedy in drops)]
-    return [f"Or, if they were removed from the models, create a migration that drops them: {revision}", *lines]
+    creates = f'Or, if they were removed from the models, create a migration that drops them: {revision} --empty "..."'
+    return [creates, *lines]
