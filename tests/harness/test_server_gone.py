@@ -244,3 +244,36 @@ def test_terminating_the_harness_connection_fails_no_other_test(
     if failed:
         assert "postgres: the harness's connection was closed during the run, and was opened again." in outcome.output
     assert "Test run aborted" not in outcome.output
+
+
+KILLED_ONCE = """
+import os
+import signal
+from pathlib import Path
+
+from tests.harness.database.maintenance import MaintenanceConnection
+
+create = MaintenanceConnection.create
+
+def create_after_a_crash(self, name):
+    if not Path("killed").exists():
+        Path("killed").touch()
+        os.kill(self._connection.info.backend_pid, signal.SIGKILL)
+    create(self, name)
+
+MaintenanceConnection.create = create_after_a_crash
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_crash_while_the_cluster_is_made_ends_the_run_once(sample: Sample, workers: str) -> None:
+    """Another worker would start a second server in the folder, and wait for the supervisor of the first."""
+    conftest = (sample.folder / "tests/conftest.py").read_text()
+    sample.write("tests/conftest.py", f"{conftest}\n{KILLED_ONCE}")
+    sample.write("tests/test_a.py", OWN_DATABASE.replace("@", "import pytest\nfrom httpx import AsyncClient\n\n@", 1))
+
+    outcome = sample.pytest("-n", workers, "--postgres=local", "--create-db")
+
+    assert "Test run aborted" in outcome.output, outcome.output
+    [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
+    assert line.startswith("postgres: while the schema was prepared: "), outcome.output

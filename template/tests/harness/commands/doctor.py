@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import psycopg
 import pytest
 
 from .. import __version__
@@ -30,7 +31,7 @@ def test_doctor(pytestconfig: pytest.Config) -> None:
     try:
         with pytestconfig.stash[NETWORK_ACCESS].unchecked():
             server = described(find_server(pytestconfig))
-    except NoServerError as error:
+    except (NoServerError, psycopg.Error) as error:
         show, server = refuse, f"None: {error}"
     lines = {
         "Harness": _harness(pytestconfig),

@@ -83,7 +83,12 @@ def _server(pytestconfig: pytest.Config) -> Server:
 
 
 def find_server(config: pytest.Config) -> Server:
-    """The server of the run, which is started if it has to be; raises `NoServerError`."""
+    """The server of the run, which is started if it has to be, once for all workers.
+
+    Raises:
+        NoServerError: there is none.
+        psycopg.Error: an error of the server while the schema was prepared.
+    """
     choice, major = config.getoption("postgres"), _major(config)
     if not find.starts_server(choice):
         return find.find(choice, major, {})
@@ -97,7 +102,7 @@ def find_server(config: pytest.Config) -> Server:
         if server_of_run := folder.read_json("server.json"):
             return Server(**server_of_run)
         if failure := folder.read_json("failure.json"):
-            raise NoServerError(failure["message"])
+            raise (psycopg.OperationalError if failure["is_of_server"] else NoServerError)(failure["message"])
         try:
             with showing_progress(config) as say:
                 starters = {
@@ -107,8 +112,9 @@ def find_server(config: pytest.Config) -> Server:
                     ),
                 }
                 server = find.find(choice, major, starters)
-        except NoServerError as error:
-            folder.write_json("failure.json", {"message": str(error)})
+        except (NoServerError, psycopg.Error) as error:
+            failure = {"message": str(error), "is_of_server": isinstance(error, psycopg.Error)}
+            folder.write_json("failure.json", failure)
             raise
         folder.write_json("server.json", asdict(server))
     return server

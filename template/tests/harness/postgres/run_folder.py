@@ -65,12 +65,9 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold a lock that only one worker of this run can hold."""
-        file = os.open(self.path / "starting", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
+        with _opened(self.path / "starting", os.O_RDWR | os.O_CREAT) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(file)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a file for the other workers. Only the current user can read it, since it may contain a password."""
@@ -132,9 +129,12 @@ class RunFolder:
             self._supervisor = None
             leftovers.end(self.path)
             raise NoServerError("the server's supervisor, which the run had started, was killed")
-        with (self.path / "alive").open("wb", buffering=0) as pipe:
-            pipe.write(b"h")
-        self._supervisor.wait()
+        with _opened(self.path / "alive", os.O_RDWR | os.O_NONBLOCK) as pipe:
+            os.write(pipe, b"h")
+            self._supervisor.wait()
+            # It may have ended before it read this, because its server had; the next supervisor must not read it.
+            with suppress(BlockingIOError):
+                os.read(pipe, 1)
         self._supervisor = None
 
     def keep(self) -> int:
@@ -172,6 +172,15 @@ class RunFolder:
             if file is not None:
                 os.close(file)
         self._alive = self._lock = None
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    file = os.open(path, flags, 0o600)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def _base() -> Path:

@@ -47,7 +47,8 @@ class Supervisor:
         self.alive = os.open(self.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
         self.lock = os.open(self.folder / "lock", os.O_RDWR)
         fcntl.flock(self.lock, fcntl.LOCK_SH)
-        # Locked until this process ends, also by `kill -9`: see `leftovers.py`.
+        # Locked until this process ends, also by `kill -9`: see `leftovers.py`. Never removed from a folder that stays:
+        # the next supervisor, which waits for the lock, would have a file that nobody finds.
         self.supervised = (self.folder / "supervised").open("w")
         fcntl.flock(self.supervised, fcntl.LOCK_EX)
         print(os.getpid(), file=self.supervised, flush=True)
@@ -99,8 +100,6 @@ class Supervisor:
             (self.folder / "container").unlink(missing_ok=True)
         if is_over:
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            (self.folder / "supervised").unlink(missing_ok=True)
 
     def _record_exit(self, code: int) -> None:
         """Write the exit code of a server that has ended by itself to `ended`, and remove its shared memory."""
