@@ -105,6 +105,15 @@ def test_a_pooler_that_keeps_sessions_for_a_moment(sample: Sample, pooler: Poole
     assert "it leads to a connection pooler that pools sessions, " in outcome.error, outcome.output
 
 
+def test_a_pooler_that_has_one_session(sample: Sample, pooler: Pooler) -> None:
+    sample.write("tests/test_a.py", A_TEST)
+    settings = f"{IGNORED}\nquery_wait_timeout = 1\ndefault_pool_size = 1"
+
+    outcome = sample.pytest(TEST_DATABASE_URL=pooler("session", settings))
+
+    assert "it leads to a connection pooler, with which databases cannot be cloned. " in outcome.error, outcome.output
+
+
 def test_a_pooler_that_refuses_options(sample: Sample, pooler: Pooler) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
@@ -114,7 +123,7 @@ def test_a_pooler_that_refuses_options(sample: Sample, pooler: Pooler) -> None:
 
 
 @pytest.fixture
-def limited(server: Server) -> Callable[[int], str]:
+def limited(server: Server) -> Iterator[Callable[[int], str]]:
     """`limited(10)`: the URL of a role that may have ten connections."""
 
     def limit(number: int) -> str:
@@ -124,13 +133,50 @@ def limited(server: Server) -> Callable[[int], str]:
 
     with server.connect() as connection, suppress(psycopg.errors.DuplicateObject):
         connection.execute("CREATE ROLE few LOGIN CREATEDB")
-    return limit
+    yield limit
+
+    # Tests that fail keep their databases.
+    owned = "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = 'few' AND NOT datistemplate"
+    with server.connect() as connection:
+        for (name,) in connection.execute(owned).fetchall():
+            connection.execute(f"DROP DATABASE {name}".encode())
 
 
 def test_ten_connections_are_enough_for_two_workers(sample: Sample, limited: Callable[[int], str]) -> None:
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest("-n", "2", TEST_DATABASE_URL=limited(10))
+
+    assert "9 passed" in outcome.output, outcome.output
+
+
+SEVERAL = """
+import asyncio
+
+import pytest
+from httpx import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+async def test_a_user(client: AsyncClient) -> None:
+    assert (await client.post("/users", json={"email": "ada@example.com"})).status_code == 201
+
+@pytest.mark.own_database
+@pytest.mark.parametrize("number", range(8))
+async def test_several_connections(engine: AsyncEngine, number: int) -> None:
+    async def one(all_of_them: asyncio.Barrier) -> None:
+        async with engine.connect():
+            await all_of_them.wait()
+    barrier = asyncio.Barrier(4)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(one(barrier))
+"""
+
+
+def test_a_worker_needs_three_connections_and_those_of_its_tests(sample: Sample, limited: Callable[[int], str]) -> None:
+    sample.write("tests/test_a.py", SEVERAL)
+
+    outcome = sample.pytest("-p", "no:randomly", TEST_DATABASE_URL=limited(7))
 
     assert "9 passed" in outcome.output, outcome.output
 

@@ -5,13 +5,16 @@ Cloning copies files and waits for checkpoints, so two clones at once take hardl
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from ..postgres.server import Server
 from .maintenance import MaintenanceConnection
 
 THREADS = 2
+# Below this limit of connections, there is one thread, and it keeps none between two databases: tests need them.
+FEW_CONNECTIONS = 32
 
 
 class Clones:
@@ -29,7 +32,9 @@ class Clones:
         self._template = template
         self._next_name = next_name
         self._wanted = wanted
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clones")
+        self._keeps_connections = (server.connection_limit or FEW_CONNECTIONS) >= FEW_CONNECTIONS
+        threads = THREADS if self._keeps_connections else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="clones")
         self._local = threading.local()
         self._connections: list[MaintenanceConnection] = []
         self._ready: deque[Future[str]] = deque()
@@ -55,7 +60,7 @@ class Clones:
 
     def drop(self, name: str) -> None:
         """Drop a clone in the background."""
-        self._dropped.append(self._threads.submit(lambda: self._maintenance().drop(name)))
+        self._dropped.append(self._threads.submit(self._drop, name))
 
     def close(self) -> None:
         """Wait for the threads; raises the error of a drop."""
@@ -70,12 +75,25 @@ class Clones:
         self._ready.append(self._threads.submit(self._clone, self._next_name()))
 
     def _clone(self, name: str) -> str:
-        self._maintenance().clone(self._template, name)
+        with self._maintenance() as connection:
+            connection.clone(self._template, name)
         return name
 
-    def _maintenance(self) -> MaintenanceConnection:
+    def _drop(self, name: str) -> None:
+        with self._maintenance() as connection:
+            connection.drop(name)
+
+    @contextmanager
+    def _maintenance(self) -> Iterator[MaintenanceConnection]:
+        """The connection of this thread."""
         if not hasattr(self._local, "connection"):
             self._local.connection = MaintenanceConnection(self._server)
             self._connections.append(self._local.connection)
         connection: MaintenanceConnection = self._local.connection
-        return connection
+        try:
+            yield connection
+        finally:
+            if not self._keeps_connections:
+                connection.close()
+                self._connections.remove(connection)
+                del self._local.connection

@@ -30,8 +30,8 @@ DOING = {
 }
 HELP = {
     ("too many connections", "connection slots", "too many clients"): (
-        "Each worker needs up to five connections, and those that its tests open at once. Raise the limit of the user "
-        "or of the server, or use fewer workers."
+        "Each worker needs three connections, and those that its tests open at once. Raise the limit of the user or of "
+        "the server, or use fewer workers."
     ),
     ("No space left on device", "could not extend file"): "The server's disk is full.",
     # The setting default_transaction_read_only has no effect here.

@@ -14,8 +14,8 @@ from .server import Server
 REFUSED = (
     "it leads to a connection pooler{}, with which databases cannot be cloned. Use the address of the server itself."
 )
-# PgBouncer's answer to `options`, which no server refuses.
-UNSUPPORTED = "unsupported startup parameter"
+# PgBouncer's errors: for `options`, and for a second connection where it has only one. No server has them.
+OF_POOLER = ("unsupported startup parameter", "query_wait_timeout")
 PID = "SELECT pg_backend_pid()"
 IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
 # Seconds that a session may take to end after its connection was closed.
@@ -46,7 +46,7 @@ def refusal_of_pooler(connection: Connection, server: Server) -> str | None:
 
 def refusal_by_pooler(error: psycopg.Error) -> str | None:
     """Why the server cannot be used, if the error of a connection is a pooler's."""
-    return REFUSED.format("") if UNSUPPORTED in str(error) else None
+    return REFUSED.format("") if any(words in str(error) for words in OF_POOLER) else None
 
 
 def _pid(connection: Connection) -> int:

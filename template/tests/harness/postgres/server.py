@@ -50,6 +50,7 @@ class Server:
         parameters: libpq's parameters of each connection besides the address, such as sslmode.
         maintenance_database: for CREATE DATABASE, and for the locks of runs.
         session_settings: settings of the role or the server that a test run cannot have, with the values that it needs.
+        connection_limit: how many connections the user may have; None if the run has started the server.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class Server:
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     maintenance_database: str = "postgres"
     session_settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    connection_limit: int | None = None
 
     def url(self, database: str, driver: str = "asyncpg") -> URL:
         """The URL of a database on this server, for SQLAlchemy."""

@@ -41,6 +41,15 @@ WANTED = {
     "statement_timeout": "0",
     "transaction_timeout": "0",
 }
+# How many connections the role may have: of its own, and on this server.
+CONNECTION_LIMIT = """
+    SELECT least(
+        nullif(rolconnlimit, -1),
+        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true)::int, 0)
+    )
+    FROM pg_roles WHERE rolname = current_user
+"""
 # Those that this version of the server has.
 SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"
 
@@ -107,6 +116,7 @@ def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[st
     # A service may have set any of them.
     given = resolved.keys() if "service" in options else options.keys()
     settings = dict(connection.execute(SETTINGS, ([*WANTED],)).fetchall())
+    (limit,) = connection.execute(CONNECTION_LIMIT).fetchone() or (None,)
     return Server(
         source="url",
         major=info.server_version // 10000,
@@ -121,6 +131,7 @@ def _server(connection: psycopg.Connection[tuple[Any, ...]], options: Mapping[st
         | {name: options[name] for name in DEFAULTS.keys() & options.keys()},
         maintenance_database=info.dbname,
         session_settings={name: WANTED[name] for name in WANTED if settings.get(name, WANTED[name]) != WANTED[name]},
+        connection_limit=limit,
     )
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,8 +21,8 @@ from ..core.source_lines import place_of_call
 MAY_END = {"execnet", "pytest_timeout", "xdist", "_pydevd_bundle", "debugpy"}
 # They pass an exception on to the test.
 PASS_ON = {"concurrent", "anyio"}
-# Of which `os` has its function.
-MODULE = sys.modules["nt" if os.name == "nt" else "posix"]
+# `os` has its function of the other, `posix` or `nt`.
+MODULES: list[Any] = [os, sys.modules[os.name]]
 
 MESSAGE = (
     "os._exit({}) was called{}, and would have ended the run without a report:\n  {}\n"
@@ -39,14 +39,14 @@ class ProcessEnd:
         self._item: pytest.Item | None = None
         # One object: to restore only what nobody else has replaced.
         self._replacement = self._refuse
-        for module in (os, MODULE):
-            module._exit = self._replacement  # type: ignore[attr-defined]
+        for module in MODULES:
+            module._exit = self._replacement
 
     def restore(self) -> None:
         """Put the real function back; what has kept the other one still raises, so that the run's status is kept."""
-        for module in (os, MODULE):
-            if module._exit is self._replacement:  # type: ignore[attr-defined]
-                module._exit = self._real  # type: ignore[attr-defined]
+        for module in MODULES:
+            if module._exit is self._replacement:
+                module._exit = self._real
 
     @contextmanager
     def refusing(self, item: pytest.Item) -> Iterator[None]:
