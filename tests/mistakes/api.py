@@ -391,6 +391,41 @@ async def test_sign_up(client: AsyncClient) -> None:
 
 RIGHT: list[Right] = [
     Right(
+        "a field whose name only contains the word secret",
+        [
+            File(
+                "src/shop/things.py",
+                """
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from shop.auth import CurrentUser
+
+router = APIRouter()
+
+
+class Team(BaseModel):
+    secretary: str
+
+
+@router.get("/teams/1")
+async def team(current: CurrentUser) -> Team:
+    return Team(secretary="Ada Lovelace of London")
+""",
+            ),
+            included("things"),
+            File(
+                RIGHTS,
+                """
+from httpx import AsyncClient
+
+async def test_a_team(user_client: AsyncClient) -> None:
+    assert (await user_client.get("/teams/1")).json() == {"secretary": "Ada Lovelace of London"}
+""",
+            ),
+        ],
+    ),
+    Right(
         "a password that equals other text of the response",
         [
             File(

@@ -337,6 +337,50 @@ async def test_two_users(create: Create) -> None:
 # Code that is right, and must pass: a guard that nobody can live with is turned off.
 RIGHT: list[Right] = [
     Right(
+        "a cache that a fixture clears before and after",
+        [
+            File("src/shop/currency.py", SETTINGS_CACHE),
+            File(
+                RIGHTS,
+                """
+from collections.abc import Iterator
+
+import pytest
+
+from shop.currency import currency
+
+@pytest.fixture(autouse=True)
+def no_currency(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    currency.cache_clear()
+    monkeypatch.setenv("DEFAULT_CURRENCY", "chf")
+    yield
+    currency.cache_clear()
+
+def test_another_currency() -> None:
+    assert currency() == "chf"
+""",
+            ),
+        ],
+    ),
+    Right(
+        "a library that sets a variable of the environment when it is imported",
+        [
+            File(
+                RIGHTS,
+                """
+from pathlib import Path
+
+import pytest
+
+def test_it_is_imported_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numbers_of_us.py").write_text("import os; os.environ['NUMBERS_THREADS'] = '1'")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert __import__("numbers_of_us")
+""",
+            ),
+        ],
+    ),
+    Right(
         "a variable of the environment, set by monkeypatch",
         [
             File(

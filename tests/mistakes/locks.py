@@ -147,6 +147,43 @@ MISTAKES: list[Mistake] = [
 
 RIGHT: list[Right] = [
     Right(
+        "the first step of a NOT NULL",
+        [
+            revision(
+                "0003",
+                f"{ADD_NICKNAME}\n    "
+                'op.create_check_constraint(op.f("ck_users_nickname"), "users", "nickname IS NOT NULL", '
+                "postgresql_not_valid=True)",
+            )
+        ],
+        run=NEW,
+    ),
+    Right(
+        "a NOT NULL in three steps",
+        [
+            revision("0003", ADD_NICKNAME),
+            revision(
+                "0004",
+                'op.execute("UPDATE users SET nickname = email WHERE id IN (SELECT id FROM users LIMIT 1000)")\n'
+                '    op.create_check_constraint(op.f("ck_users_nickname"), "users", "nickname IS NOT NULL", '
+                "postgresql_not_valid=True)",
+                after='"0003"',
+            ),
+            revision(
+                "0005",
+                'op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck_users_nickname")',
+                after='"0004"',
+            ),
+            revision(
+                "0006",
+                'op.alter_column("users", "nickname", nullable=False)\n'
+                '    op.drop_constraint(op.f("ck_users_nickname"), "users")',
+                after='"0005"',
+            ),
+        ],
+        run=NEW,
+    ),
+    Right(
         "a nullable column, a column with a default, and an index created CONCURRENTLY",
         [
             revision(

@@ -321,6 +321,34 @@ class Hero(OtherBase):
 
 RIGHT: list[Right] = [
     Right(
+        "a random default, made of md5",
+        [
+            *column('key: Mapped[str] = mapped_column(server_default=text("md5((random())::text)"))', "text"),
+            revision(
+                "0003",
+                'op.add_column("users", sa.Column("key", sa.String(), nullable=False, '
+                'server_default=sa.text("md5((random())::text)")))',
+                'op.drop_column("users", "key")',
+                says='takes_locks = "a few hundred rows"',
+            ),
+        ],
+        run=CHECKS,
+    ),
+    Right(
+        "comments of a table and a column",
+        [
+            *column('nickname: Mapped[str | None] = mapped_column(comment="As friends say it")'),
+            Edit(MODELS, 'name="role"),)', 'name="role"), {"comment": "Who signs up"})'),
+            revision(
+                "0003",
+                'op.add_column("users", sa.Column("nickname", sa.String(), comment="As friends say it"))\n'
+                '    op.create_table_comment("users", "Who signs up")',
+                f'op.drop_table_comment("users")\n    {DROP_NICKNAME}',
+            ),
+        ],
+        run=CHECKS,
+    ),
+    Right(
         "a new enum value in model and migration",
         [
             *plans(("free", "paid", "trial"), ("free", "paid")),

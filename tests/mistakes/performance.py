@@ -159,6 +159,28 @@ async def currencies() -> list[Currency]:
 
 RIGHT: list[Right] = [
     Right(
+        "a SELECT that is sent again until a job is done",
+        [
+            *routes("""
+@router.get("/jobs/1")
+async def job(db: Db) -> str:
+    for _ in range(12):
+        email = await db.scalar(select(User.email).where(User.id == 1))
+        await db.commit()
+        if email is not None:
+            return email
+    return "under way"
+"""),
+            file_of_tests(
+                """
+async def test_a_job(client: AsyncClient) -> None:
+    assert (await client.get("/jobs/1")).json() == "under way"
+""",
+                "right",
+            ),
+        ],
+    ),
+    Right(
         "a list whose relationship is loaded by selectinload",
         [
             *routes(f"""{INVITATIONS}

@@ -291,6 +291,55 @@ async def test_the_health(app: FastAPI) -> None:
 
 RIGHT: list[Right] = [
     Right(
+        "a middleware with the id of a request, and a test of a 500",
+        [
+            *route(
+                'REQUEST.set("1")\nraise RuntimeError(REQUEST.get())',
+                'from contextvars import ContextVar\n\nREQUEST: ContextVar[str] = ContextVar("request")\n',
+                path=RIGHTS,
+                test="""
+from httpx import AsyncClient
+
+from tests.harness import NewClient
+
+async def test_a_500(new_client: NewClient) -> None:
+    client = await new_client(raise_app_exceptions=False)
+    response = await client.get("/thing")
+    assert response.status_code == 500
+""",
+            ),
+            Edit(
+                "src/shop/main.py",
+                "    app.include_router(users.router)\n",
+                "    from shop.request_ids import RequestIds\n\n    app.add_middleware(RequestIds)\n"
+                "    app.include_router(users.router)\n",
+            ),
+            File(
+                "src/shop/request_ids.py",
+                """
+from contextvars import ContextVar
+
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
+
+
+class RequestIds(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        token = REQUEST_ID.set(request.headers.get("x-request-id", "none"))
+        try:
+            response = await call_next(request)
+        finally:
+            REQUEST_ID.reset(token)
+        response.headers["x-request-id"] = "1"
+        return response
+""",
+            ),
+        ],
+    ),
+    Right(
         "a background task that ends",
         route(
             "KEPT.add(task := asyncio.create_task(send_mail()))\ntask.add_done_callback(KEPT.discard)",

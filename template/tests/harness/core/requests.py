@@ -25,7 +25,7 @@ class Request:
         sender: the task or thread that sent the request and waits for the response.
         task: the task that handles the request; None after its end.
         status: the status of the response; None before the response starts.
-        statement_counts: how many times each statement was sent, by SQL.
+        parameters: with which parameters each statement was sent, by SQL.
         uncommitted: the models that were written in sessions that were closed without a commit.
         request_body: the part of the body that the application has read.
         response_body: the body of the response.
@@ -35,7 +35,7 @@ class Request:
     sender: asyncio.Task[Any] | threading.Thread | None = None
     task: asyncio.Task[None] | None = None
     status: int | None = None
-    statement_counts: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, set[str]] = field(default_factory=dict)
     uncommitted: set[str] = field(default_factory=set)
     request_body: bytearray = field(default_factory=bytearray)
     response_body: bytearray = field(default_factory=bytearray)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from ..connections.process import REDIRECT
+from ..core.exception_chain import chain
 from ..core.network_access import NETWORK_ACCESS
 from ..core.progress import announce, showing_progress
 from ..core.run import add_to_summary, stop_run, worker_input
@@ -19,6 +20,7 @@ from ..postgres import find
 from ..postgres.server import NoServerError, Server
 from ..postgres.settings import with_options
 from ..transaction.refusals import IsolationError
+from .migration_errors import MigrationError
 from .template import DATABASES, schema_of
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ def find_server(config: pytest.Config) -> Server:
         if server_of_run := folder.read_json("server.json"):
             return Server(**server_of_run)
         if failure := folder.read_json("failure.json"):
-            raise (psycopg.OperationalError if failure["is_of_server"] else NoServerError)(failure["message"])
+            kind = psycopg.OperationalError if failure["is_of_server"] else NoServerError
+            raise kind(failure["message"]) from (MigrationError(failure["migration"]) if failure["migration"] else None)
         try:
             with showing_progress(config) as say:
                 starters = {
@@ -113,7 +116,8 @@ def find_server(config: pytest.Config) -> Server:
                 }
                 server = find.find(choice, major, starters)
         except (NoServerError, psycopg.Error) as error:
-            failure = {"message": str(error), "is_of_server": isinstance(error, psycopg.Error)}
+            migration = next((str(found) for found in chain(error) if isinstance(found, MigrationError)), None)
+            failure = {"message": str(error), "is_of_server": isinstance(error, psycopg.Error), "migration": migration}
             folder.write_json("failure.json", failure)
             raise
         folder.write_json("server.json", asdict(server))

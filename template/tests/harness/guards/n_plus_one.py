@@ -1,7 +1,8 @@
 """Guard: no request sends the same SELECT many times (N+1).
 
-Statements are counted per request, by their SQL without parameters; the statements of the test itself do not count.
-Correct code sends the same SELECT fewer than five times: to identify the user, to check permissions, after a write.
+Statements are counted per request, by their SQL, each value of its parameters once: a question that is asked again
+until a job is done is not one per row. The statements of the test itself do not count. Correct code sends the same
+SELECT for fewer than five values: to identify the user, to check permissions, after a write.
 `selectinload` sends one for all rows. The test needs at least as many rows as `n_plus_one_threshold`.
 """
 
@@ -36,10 +37,12 @@ class _Counter:
         """Listen to `before_cursor_execute`; the stack is read only when a statement reaches the limit."""
         if (request := REQUEST.get()) is None:
             return
-        count = request.statement_counts[sql] = request.statement_counts.get(sql, 0) + 1
+        asked = request.parameters.setdefault(sql, set())
+        before = len(asked)
+        asked.add(repr(parameters))
         # A SELECT without FROM reads no rows: a sequence, an advisory lock, a setting.
         if (
-            count == self._limit
+            before < len(asked) == self._limit
             and CURRENT_TEST.is_guarded
             and sql.lstrip()[:6].upper() == "SELECT"
             and "FROM" in sql.upper()
@@ -50,7 +53,7 @@ class _Counter:
         """Check a request that has ended."""
         for key in [key for key in self._places if key[0] is request]:
             place, sql = self._places.pop(key), key[1]
-            lines = [f"{request} sent the same SELECT {request.statement_counts[sql]} times:", f"  {shortened(sql)}"]
+            lines = [f"{request} sent the same SELECT {len(request.parameters[sql])} times:", f"  {shortened(sql)}"]
             lines += [f"    {place}"] if place else []
             CURRENT_TEST.fires(GUARD, "\n".join(lines), str(request))
 

@@ -1,7 +1,7 @@
 """Guard: no function caches a result while a test has changed the environment.
 
 The usual case is `get_settings()` with `lru_cache`: later tests would get the settings of this test. The caches are
-cleared in any case; the guard fires if the test has passed.
+cleared in any case; the guard fires if the test has passed, and its fixtures have not cleared them.
 """
 
 import functools
@@ -21,6 +21,8 @@ from .leaked_environ import ENVIRONMENT
 Cached = dict[str, "functools._lru_cache_wrapper[Any]"]
 
 BEFORE = pytest.StashKey[tuple[dict[str, str], dict[str, int]]]()
+# What the test has filled, with the number of calls until then.
+FILLED = pytest.StashKey[dict[str, int]]()
 FOUND = pytest.StashKey[tuple[int, Cached]]()
 
 
@@ -31,11 +33,16 @@ def _around_fixtures(item: pytest.Item) -> Iterator[None]:
     try:
         yield
     finally:
+        filled, functions = item.stash.get(FILLED, {}), _cached(item.config)
+        # A cache that was cleared counts anew.
+        left = [name for name, calls in filled.items() if name in functions and _calls(functions[name]) >= calls]
         # `monkeypatch` is undone now; a teardown before that may have read settings.
         if ENVIRONMENT.changes != changes:
             _clear(item)
         # Tests are kept until the run ends.
         del item.stash[BEFORE]
+    if left:
+        GUARD.fires(item, f"{', '.join(left)} cached a result while the test had changed the environment.")
 
 
 @contextmanager
@@ -45,8 +52,8 @@ def _around_call(item: pytest.Item) -> Iterator[None]:
     except BaseException:
         _check(item)
         raise
-    if cleared := _check(item):
-        GUARD.fires(item, f"{', '.join(cleared)} cached a result while the test had changed the environment.")
+    if ENVIRONMENT.now() != item.stash[BEFORE][0]:
+        item.stash[FILLED] = {name: _calls(function) for name, function in _grown(item).items()}
 
 
 @contextmanager
@@ -61,22 +68,30 @@ def around_setup(item: pytest.Item) -> Iterator[None]:
         raise
 
 
-def _check(item: pytest.Item) -> list[str]:
-    """Clear the caches that were filled since the test began, if the environment has changed; returns their names."""
-    return _clear(item) if ENVIRONMENT.now() != item.stash[BEFORE][0] else []
+def _check(item: pytest.Item) -> None:
+    """Clear the caches that were filled since the test began, if the environment has changed."""
+    if ENVIRONMENT.now() != item.stash[BEFORE][0]:
+        _clear(item)
 
 
-def _clear(item: pytest.Item) -> list[str]:
+def _clear(item: pytest.Item) -> None:
     _, sizes = item.stash[BEFORE]
-    grown = {name: function for name, function in _cached(item.config).items() if _size(function) > sizes.get(name, 0)}
-    for name, function in grown.items():
+    for name, function in _grown(item).items():
         function.cache_clear()
         sizes[name] = 0
-    return list(grown)
+
+
+def _grown(item: pytest.Item) -> Cached:
+    _, sizes = item.stash[BEFORE]
+    return {name: function for name, function in _cached(item.config).items() if _size(function) > sizes.get(name, 0)}
 
 
 def _size(function: "functools._lru_cache_wrapper[Any]") -> int:
     return function.cache_info().currsize
+
+
+def _calls(function: "functools._lru_cache_wrapper[Any]") -> int:
+    return function.cache_info().hits + function.cache_info().misses
 
 
 def _cached(config: pytest.Config) -> Cached:

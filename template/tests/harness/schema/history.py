@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ class MigrationHistory:
     def next_downgrade(self) -> str:
         """The revision whose downgrade is the next one to run."""
         return next((script.revision for script in self.revisions if script.revision not in self.downgraded), "base")
+
+    def statements_before(self, revision: str) -> Iterator[str]:
+        """The statements of the upgrades that ran before that of a revision."""
+        for ran in takewhile(lambda ran: ran != revision, self.statements):
+            yield from self.statements[ran]
 
     def file(self, revision: str) -> Path:
         """The file of a revision."""

@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Iterator
 
 from .history import MigrationHistory
-from .squawk import Unsafe, unsafe
+from .squawk import Unsafe, bare, unsafe
 
 NAME = r'(?:ONLY\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)'
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
+NOT_NULL = re.compile(r"\bCHECK\s*\(.*\bIS\s+NOT\s+NULL\b|\bVALIDATE\s+CONSTRAINT\b", re.I | re.S)
 VALIDATE = re.compile(r"\bVALIDATE\s+CONSTRAINT\b", re.I)
 
 # By rule: a statement with the name of its table, what happens, and what is safe.
@@ -71,8 +72,10 @@ def unsafe_of(command: str, history: MigrationHistory, revision: str, major: int
     created = history.created.get(revision, set()) | temporary
     # In a transaction of its own, VALIDATE CONSTRAINT lets reads and writes pass.
     alone = {text for text in history.autocommitted.get(revision, ()) if VALIDATE.search(text)}
-    checked = [statement for statement in statements if statement not in alone]
-    found = unsafe(command, checked, major, rewrites=revision in history.rewrites)
+    # SET NOT NULL reads no rows if such a constraint is valid; an older revision may have made it.
+    older = [text for text in history.statements_before(revision) if NOT_NULL.search(text)]
+    known = {bare(text) for text in {*alone, *older} - ({*statements} - alone)}
+    found = unsafe(command, [*older, *statements], major, rewrites=revision in history.rewrites, known=known)
     found = [each for each in found if not _is_new(TARGET.match(each.statement), created)]
     return [*found, *_own(statements, created)]
 
