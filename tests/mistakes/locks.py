@@ -129,6 +129,23 @@ MISTAKES: list[Mistake] = [
         'op.add_column("users", sa.Column("key", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))',
         "adding-field-with-default",
     ),
+    Mistake(
+        "SET NOT NULL after a CHECK that is no longer there",
+        "Reads and writes wait until the table is read.",
+        [
+            revision(
+                "0003",
+                f'{ADD_NICKNAME}\n    op.execute("UPDATE users SET nickname = email WHERE id > 0")\n    '
+                'op.create_check_constraint(op.f("ck_users_nickname"), "users", "nickname IS NOT NULL")',
+                says='takes_locks = "a few hundred rows"',
+            ),
+            revision("0004", 'op.drop_constraint(op.f("ck_users_nickname"), "users")', after='"0003"'),
+            revision("0005", 'op.alter_column("users", "nickname", nullable=False)', after='"0004"'),
+        ],
+        LOCK_SAFE,
+        ["The upgrade of 0005 makes requests", "adding-not-nullable-field"],
+        run=ALONE,
+    ),
     unsafe(
         "a default that is dropped while the running release needs it",
         "The INSERTs of the running release do not name the column, and fail.",

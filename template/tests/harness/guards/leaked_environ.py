@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,42 +23,56 @@ OF_PYTEST = "PYTEST_CURRENT_TEST"
 EVENTS = {"os.putenv", "os.unsetenv"}
 
 
+class Snapshot(NamedTuple):
+    """The variables at one moment, and how many libraries had set until then."""
+
+    variables: dict[str, str]
+    imported: int
+
+
 class Environment:
     """The environment variables. They are read again only after an audit event of a change: reading takes 0.05 ms.
 
     Attributes:
-        changes: the number of changes.
+        changes: the number of changes, without those of libraries.
         root: the project's folder.
     """
 
     def __init__(self) -> None:
         self.changes = 0
         self.root = Path("/")
-        self._ignored = {OF_PYTEST}
+        # What libraries set when they were imported, in order; None: they removed it.
+        self._imported: list[tuple[str, str | None]] = []
         self._variables: dict[str, str] = {}
         self._is_current = False
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Handle an audit event."""
-        if (name := os.fsdecode(arguments[0])) in self._ignored:
+        name, *value = map(os.fsdecode, arguments)
+        if name == OF_PYTEST:
             return
         self._is_current = False
         if _is_import_of_library(self.root):
-            self._ignored.add(name)
+            self._imported.append((name, value[0] if value else None))
         else:
             self.changes += 1
 
-    def is_ignored(self, name: str) -> bool:
-        """Whether a variable is pytest's own, or was set by a library that was imported."""
-        return name in self._ignored
-
-    def now(self) -> dict[str, str]:
-        """All variables except pytest's own, and those of libraries; read-only."""
+    def now(self) -> Snapshot:
+        """All variables except pytest's own; read-only."""
         if not self._is_current:
             # Before they are read: another thread may change one meanwhile.
             self._is_current = True
-            self._variables = {name: value for name, value in os.environ.items() if name not in self._ignored}
-        return self._variables
+            self._variables = {name: value for name, value in os.environ.items() if name != OF_PYTEST}
+        return Snapshot(self._variables, len(self._imported))
+
+    def changed(self, since: Snapshot) -> list[str]:
+        """The names of the variables that have changed, and are not as an imported library has set them."""
+        before, after = since.variables, self.now().variables
+        if before == after:
+            return []
+        imported = self._imported[since.imported :]
+        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        return [name for name in names if (name, after.get(name)) not in imported]
 
 
 def _is_import_of_library(root: Path) -> bool:
@@ -91,19 +105,16 @@ def _restoring(item: pytest.Item) -> Iterator[None]:
         _check(item, before)
 
 
-def _check(item: pytest.Item, before: dict[str, str]) -> None:
-    after = ENVIRONMENT.now()
-    if after == before:
-        return
-    before = {name: value for name, value in before.items() if not ENVIRONMENT.is_ignored(name)}
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+def _check(item: pytest.Item, before: Snapshot) -> None:
+    names = ENVIRONMENT.changed(before)
     for name in names:
-        if name in before:
-            os.environ[name] = before[name]
+        if name in before.variables:
+            os.environ[name] = before.variables[name]
         else:
             del os.environ[name]
-    # Names only: a value may be a secret.
-    GUARD.fires(item, f"the test changed environment variables and did not restore them: {', '.join(names)}.")
+    if names:
+        # Names only: a value may be a secret.
+        GUARD.fires(item, f"the test changed environment variables and did not restore them: {', '.join(names)}.")
 
 
 GUARD = Guard(

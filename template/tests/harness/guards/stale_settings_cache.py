@@ -8,6 +8,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +17,33 @@ import pytest
 from ..core.project import is_own_code, source_folders
 from ..core.source_lines import HARNESS
 from .base import Guard
-from .leaked_environ import ENVIRONMENT
+from .leaked_environ import ENVIRONMENT, Snapshot
 
 Cached = dict[str, "functools._lru_cache_wrapper[Any]"]
 
-BEFORE = pytest.StashKey[tuple[dict[str, str], dict[str, int]]]()
-# What the test has filled, with the number of calls until then.
-FILLED = pytest.StashKey[dict[str, int]]()
+BEFORE = pytest.StashKey[tuple[Snapshot, dict[str, int]]]()
 FOUND = pytest.StashKey[tuple[int, Cached]]()
+# What the test has filled, with the names of those that were cleared since its function ended.
+FILLED = pytest.StashKey[tuple[Cached, set[str]]]()
 
 
 @contextmanager
 def _around_fixtures(item: pytest.Item) -> Iterator[None]:
     changes = ENVIRONMENT.changes
     item.stash[BEFORE] = ENVIRONMENT.now(), {name: _size(function) for name, function in _cached(item.config).items()}
+    item.stash[FILLED] = filled, cleared = {}, set()
     try:
         yield
     finally:
-        filled, functions = item.stash.get(FILLED, {}), _cached(item.config)
-        # A cache that was cleared counts anew.
-        left = [name for name, calls in filled.items() if name in functions and _calls(functions[name]) >= calls]
+        for function in filled.values():
+            del function.cache_clear
         # `monkeypatch` is undone now; a teardown before that may have read settings.
         if ENVIRONMENT.changes != changes:
             _clear(item)
         # Tests are kept until the run ends.
-        del item.stash[BEFORE]
-    if left:
-        GUARD.fires(item, f"{', '.join(left)} cached a result while the test had changed the environment.")
+        del item.stash[BEFORE], item.stash[FILLED]
+    if left := filled.keys() - cleared:
+        GUARD.fires(item, f"{', '.join(sorted(left))} cached a result while the test had changed the environment.")
 
 
 @contextmanager
@@ -52,8 +53,17 @@ def _around_call(item: pytest.Item) -> Iterator[None]:
     except BaseException:
         _check(item)
         raise
-    if ENVIRONMENT.now() != item.stash[BEFORE][0]:
-        item.stash[FILLED] = {name: _calls(function) for name, function in _grown(item).items()}
+    if ENVIRONMENT.changed(item.stash[BEFORE][0]):
+        filled, cleared = item.stash[FILLED]
+        for name, function in _grown(item).items():
+            filled[name] = function
+            # For the fixtures, which may clear it.
+            function.cache_clear = partial(_clear_and_note, function, name, cleared)  # type: ignore[method-assign]
+
+
+def _clear_and_note(function: "functools._lru_cache_wrapper[Any]", name: str, cleared: set[str]) -> None:
+    type(function).cache_clear(function)
+    cleared.add(name)
 
 
 @contextmanager
@@ -70,7 +80,7 @@ def around_setup(item: pytest.Item) -> Iterator[None]:
 
 def _check(item: pytest.Item) -> None:
     """Clear the caches that were filled since the test began, if the environment has changed."""
-    if ENVIRONMENT.now() != item.stash[BEFORE][0]:
+    if ENVIRONMENT.changed(item.stash[BEFORE][0]):
         _clear(item)
 
 
@@ -88,10 +98,6 @@ def _grown(item: pytest.Item) -> Cached:
 
 def _size(function: "functools._lru_cache_wrapper[Any]") -> int:
     return function.cache_info().currsize
-
-
-def _calls(function: "functools._lru_cache_wrapper[Any]") -> int:
-    return function.cache_info().hits + function.cache_info().misses
 
 
 def _cached(config: pytest.Config) -> Cached:

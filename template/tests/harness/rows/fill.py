@@ -5,8 +5,9 @@ User triggers do not run, and foreign keys are not checked while rows are insert
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, sql
@@ -16,6 +17,10 @@ from .made_rows import MOST, ROWS, CannotFillError, later_checks, later_keys, ma
 from .satisfying import Row, allow_domains
 from .tables import ForeignKey, Table, tables_of
 
+T = TypeVar("T")
+
+# Tables of one transaction: the server has room for the locks of some thousand tables and indexes.
+AT_ONCE = 100
 REPLICA = sql.SQL("SET LOCAL session_replication_role = replica")
 # Rows of earlier migrations may have the same values.
 INSERT = "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES {} ON CONFLICT DO NOTHING"
@@ -55,21 +60,30 @@ class Filling:
     def fill(self, leave: Collection[str] = ()) -> None:
         """Fill all tables but those to leave, by name."""
         self._tables = {table.oid: table for table in tables_of(self.connection)}
+        with self._transaction():
+            allow_domains(self.connection, self._tables.values(), range(self.first, self.first + MOST))
         open_keys = []
+        for tables in _parts(list(_in_order(self._tables))):
+            with self._transaction():
+                for table in tables:
+                    if table.name not in leave and table.columns:
+                        keys = [*table.foreign_keys, *self._later_keys(table)]
+                        open_keys += [(table, key) for key in keys if not self._has_rows(key, table)]
+                        self._fill(table)
+                    self._filled.add(table.oid)
+        for pairs in _parts(open_keys):
+            with self._transaction():
+                for table, key in pairs:
+                    self._error(_refer(table, key))
+        self._advance_sequences()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self.connection.transaction():
             self.runs_triggers = self._error(REPLICA) is not None
             # Otherwise, the transaction would fail at its end.
             self._error(sql.SQL("SET CONSTRAINTS ALL IMMEDIATE"))
-            allow_domains(self.connection, self._tables.values(), range(self.first, self.first + MOST))
-            for table in _in_order(self._tables):
-                if table.name not in leave and table.columns:
-                    keys = [*table.foreign_keys, *self._later_keys(table)]
-                    open_keys += [(table, key) for key in keys if not self._has_rows(key, table)]
-                    self._fill(table)
-                self._filled.add(table.oid)
-            for table, key in open_keys:
-                self._error(_refer(table, key))
-            self._advance_sequences()
+            yield
 
     def _fill(self, table: Table) -> None:
         later = self.later.get(table.name)
@@ -139,10 +153,12 @@ class Filling:
             for column in table.columns.values()
             if column.sequence
         ]
-        if statements and self._error(sql.SQL("; ").join(statements)) is not None:
-            # One of them may have a maximum.
-            for statement in statements:
-                self._error(statement)
+        for part in _parts(statements):
+            with self._transaction():
+                if self._error(sql.SQL("; ").join(part)) is not None:
+                    # One of them may have a maximum.
+                    for statement in part:
+                        self._error(statement)
 
 
 def _refer(table: Table, key: ForeignKey) -> sql.Composed:
@@ -163,6 +179,10 @@ def _refer(table: Table, key: ForeignKey) -> sql.Composed:
         nullable=sql.Literal(any(table.columns[number].is_nullable for number in key.columns)),
         rows=sql.Literal(ROWS),
     )
+
+
+def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (whole[first : first + AT_ONCE] for first in range(0, len(whole), AT_ONCE))
 
 
 def _in_order(tables: Mapping[int, Table]) -> Iterator[Table]:

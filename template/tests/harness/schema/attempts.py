@@ -11,9 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
-from .catalog import Catalog, Difference, Rows, catalog_by, parent, split, unquoted, wholes
+from .catalog import Catalog, Difference, Rows, catalog_by, parent, sender, split, unquoted, wholes
 from .drift import Comparison
-from .history import sender
 from .operations import AUTOCOMMIT, Operation, is_of
 
 # Of an object that only the migrations have, and that belongs to a table of the models. Others are never dropped.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from psycopg import Connection
 
 from .normal_form import normal_form
@@ -158,3 +159,9 @@ def wholes(found: Sequence[Difference]) -> dict[str, Difference]:
 
 def _normal(definition: str | None) -> str | None:
     return None if definition is None else normal_form(definition)
+
+
+def sender(connection: sa.Connection) -> Callable[[str], Any]:
+    """Sends a query as it is, by any driver: psycopg and psycopg2 read `%` as the start of a parameter."""
+    has_percent = connection.dialect.paramstyle in ("format", "pyformat")
+    return lambda query: connection.exec_driver_sql(query.replace("%", "%%") if has_percent else query)

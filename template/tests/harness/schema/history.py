@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from ..database.databases import WorkerDatabases
 from ..database.migrations import Migrations
 from ..postgres.server import Server
-from .catalog import Catalog, Difference, catalog, catalog_by, differences
+from .catalog import Catalog, Difference, catalog, catalog_by, differences, sender
 from .revisions import parents, reason
 
 # How many of the newest downgrades are compared: each needs two catalogs, of 8 ms.
@@ -24,11 +23,16 @@ NEWEST = 20
 
 # The file of each table, which changes when the table is rewritten, and its name. A partitioned table has no file.
 FILES = """
-    SELECT o.oid, relfilenode, format('%I.%I', nspname, relname) FROM pg_class o
-    JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'm') AND o.oid >= 16384
+    SELECT oid, relfilenode, format('%s.%I', relnamespace::regnamespace, relname) FROM pg_class
+    WHERE relkind IN ('r', 'p', 'm') AND oid >= 16384
 """
 
-Heads = frozenset[str]
+# The columns that a valid CHECK keeps from being NULL: SET NOT NULL does not read their table.
+NEVER_NULL = """
+    SELECT format('%s.%I', relnamespace::regnamespace, relname), attname FROM pg_constraint
+    JOIN pg_class t ON t.oid = conrelid JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
+    WHERE contype = 'c' AND convalidated AND pg_get_expr(conbin, conrelid) = format('(%I IS NOT NULL)', attname)
+"""
 
 
 @dataclass
@@ -47,6 +51,7 @@ class MigrationHistory:
         rewrites: the revisions whose upgrade has rewritten an existing table.
         created: the tables that each upgrade has created, by revision: `public.users`.
         autocommitted: the statements of each upgrade in an `autocommit_block()`.
+        never_null: the tables and columns that had a valid CHECK against NULL before each upgrade, by revision.
         before_new: a copy of the database before the first new revision; None without tables.
     """
 
@@ -59,8 +64,10 @@ class MigrationHistory:
     rewrites: set[str] = field(default_factory=set)
     created: dict[str, set[str]] = field(default_factory=dict)
     autocommitted: dict[str, set[str]] = field(default_factory=dict)
+    never_null: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     before_new: str | None = None
-    _schemas: dict[Heads, Catalog] = field(default_factory=dict)
+    _never_null: set[tuple[str, str]] = field(default_factory=set)
+    _schemas: dict[frozenset[str], Catalog] = field(default_factory=dict)
     _files: dict[int, int] = field(default_factory=dict)
     _sent: list[str] = field(default_factory=list)
     _autocommitted: set[str] = field(default_factory=set)
@@ -79,11 +86,6 @@ class MigrationHistory:
     def next_downgrade(self) -> str:
         """The revision whose downgrade is the next one to run."""
         return next((script.revision for script in self.revisions if script.revision not in self.downgraded), "base")
-
-    def statements_before(self, revision: str) -> Iterator[str]:
-        """The statements of the upgrades that ran before that of a revision."""
-        for ran in takewhile(lambda ran: ran != revision, self.statements):
-            yield from self.statements[ran]
 
     def file(self, revision: str) -> Path:
         """The file of a revision."""
@@ -138,6 +140,8 @@ class MigrationHistory:
         self.autocommitted[step.up_revision_id] = set(self._autocommitted)
         if len(self.statements) >= len(self.revisions) - NEWEST:
             self._schemas[frozenset(heads)] = catalog_by(sender(ctx.connection))
+        self.never_null[step.up_revision_id] = self._never_null
+        self._never_null = {(table, column) for table, column in sender(ctx.connection)(NEVER_NULL)}
         found = sender(ctx.connection)(FILES).all()
         files = {oid: file for oid, file, _ in found}
         self.created[step.up_revision_id] = {name for oid, _, name in found if oid not in self._files}
@@ -158,12 +162,6 @@ class MigrationHistory:
         found = differences(before, catalog_by(sender(ctx.connection)))
         if new := [difference for difference in found if difference not in reported]:
             self.leftovers[step.up_revision_id] = new
-
-
-def sender(connection: Connection) -> Callable[[str], Any]:
-    """Sends a query as it is, by any driver: psycopg and psycopg2 read `%` as the start of a parameter."""
-    has_percent = connection.dialect.paramstyle in ("format", "pyformat")
-    return lambda query: connection.exec_driver_sql(query.replace("%", "%%") if has_percent else query)
 
 
 def history_of(

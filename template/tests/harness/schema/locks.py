@@ -4,11 +4,10 @@ import re
 from collections.abc import Collection, Iterator
 
 from .history import MigrationHistory
-from .squawk import Unsafe, bare, unsafe
+from .squawk import Unsafe, unsafe
 
 NAME = r'(?:ONLY\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)'
 COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
-NOT_NULL = re.compile(r"\bCHECK\s*\(.*\bIS\s+NOT\s+NULL\b|\bVALIDATE\s+CONSTRAINT\b", re.I | re.S)
 VALIDATE = re.compile(r"\bVALIDATE\s+CONSTRAINT\b", re.I)
 
 # By rule: a statement with the name of its table, what happens, and what is safe.
@@ -55,6 +54,10 @@ TARGET = re.compile(
     rf"\s*(?:CREATE\s.*?\bINDEX\b.*?\bON\s+{NAME}|(?:ALTER|TRUNCATE|REINDEX)\s+(?:TABLE\s+)?(?:IF\s+EXISTS\s+)?{NAME})",
     re.I | re.S,
 )
+REQUIRED_RULE = "adding-not-nullable-field"
+REQUIRED = re.compile(
+    rf"ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?{NAME}\s+ALTER\s+(?:COLUMN\s+)?(\"[^\"]+\"|\w+)\s+SET\s+NOT\s+NULL", re.I
+)
 TEMPORARY = re.compile(
     rf"\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{NAME}", re.I
 )
@@ -72,11 +75,11 @@ def unsafe_of(command: str, history: MigrationHistory, revision: str, major: int
     created = history.created.get(revision, set()) | temporary
     # In a transaction of its own, VALIDATE CONSTRAINT lets reads and writes pass.
     alone = {text for text in history.autocommitted.get(revision, ()) if VALIDATE.search(text)}
-    # SET NOT NULL reads no rows if such a constraint is valid; an older revision may have made it.
-    older = [text for text in history.statements_before(revision) if NOT_NULL.search(text)]
-    known = {bare(text) for text in {*alone, *older} - ({*statements} - alone)}
-    found = unsafe(command, [*older, *statements], major, rewrites=revision in history.rewrites, known=known)
+    checked = [statement for statement in statements if statement not in alone]
+    found = unsafe(command, checked, major, rewrites=revision in history.rewrites)
     found = [each for each in found if not _is_new(TARGET.match(each.statement), created)]
+    never_null = history.never_null.get(revision, set())
+    found = [each for each in found if each.rule != REQUIRED_RULE or not _is_never_null(each.statement, never_null)]
     return [*found, *_own(statements, created)]
 
 
@@ -101,6 +104,12 @@ def _without_brackets(text: str) -> str:
     while shorter != text:
         text, shorter = shorter, re.sub(r"\([^()]*\)", " ", shorter)
     return text
+
+
+def _is_never_null(statement: str, columns: Collection[tuple[str, str]]) -> bool:
+    """Whether the statement only sets NOT NULL, for one of these columns."""
+    match = REQUIRED.fullmatch(statement)
+    return match is not None and _is_new(match, {table for table, column in columns if column == match[2].strip('"')})
 
 
 def _is_new(match: re.Match[str] | None, created: Collection[str]) -> bool:

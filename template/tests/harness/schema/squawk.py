@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Collection
 from dataclasses import dataclass
 
 CONCURRENTLY = "with op.get_context().autocommit_block(): op.{}(…, postgresql_concurrently=True)"
@@ -77,9 +76,7 @@ def squawk() -> str | None:
     return shutil.which("squawk", path=sysconfig.get_path("scripts")) or shutil.which("squawk")
 
 
-def unsafe(
-    command: str, statements: list[str], major: int, *, rewrites: bool, known: Collection[str] = ()
-) -> list[Unsafe]:
+def unsafe(command: str, statements: list[str], major: int, *, rewrites: bool) -> list[Unsafe]:
     """The statements of one revision that lock or break existing tables.
 
     Args:
@@ -88,9 +85,8 @@ def unsafe(
         major: PostgreSQL's major version.
         rewrites: whether the revision has rewritten an existing table. If not, a change of a column's type is safe,
             such as a longer VARCHAR.
-        known: those of the statements that are only there so that squawk knows of them.
     """
-    ddl = [bare(statement) for statement in statements if DDL.match(statement)]
+    ddl = [statement.strip().rstrip(";") for statement in statements if DDL.match(statement)]
     found = _violations(command, ddl, major)
     # A syntax error keeps squawk from checking the other statements.
     while unparsed := {index for index, rule, _ in found if rule == "syntax-error"}:
@@ -98,14 +94,9 @@ def unsafe(
         found = _violations(command, ddl, major)
     by_statement: dict[int, Unsafe] = {}
     for index, rule, message in sorted(found, key=lambda violation: violation[1] == "constraint-missing-not-valid"):
-        if ddl[index] not in known and rule in RULES and (rewrites or rule != "changing-column-type"):
+        if rule in RULES and (rewrites or rule != "changing-column-type"):
             by_statement.setdefault(index, Unsafe(" ".join(ddl[index].split()), rule, message, RULES[rule]))
     return [by_statement[index] for index in sorted(by_statement)]
-
-
-def bare(statement: str) -> str:
-    """A statement without the semicolon at its end."""
-    return statement.strip().rstrip(";")
 
 
 def _violations(command: str, ddl: list[str], major: int) -> list[tuple[int, str, str]]:
