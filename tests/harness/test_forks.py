@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from sample import ends
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -99,6 +100,10 @@ async def test_red_os_exit_in_a_route(client: AsyncClient, app: FastAPI) -> None
 
 def test_red_os_exit_of_an_import() -> None:
     _exit(0)
+
+
+def test_red_os_exit_of_the_application() -> None:
+    ends.end()
 
 
 def test_red_os_exit_of_posix() -> None:
@@ -208,6 +213,9 @@ async def test_last(client: AsyncClient, db_session: AsyncSession) -> None:
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
     sample.write("tests/test_a.py", TESTS)
+    # As conftest.py imports the application, before pytest has configured the harness.
+    sample.write("src/sample/ends.py", "from os import _exit\n\ndef end() -> None:\n    _exit(0)\n")
+    sample.write("tests/conftest.py", "import sample.ends\n" + (sample.folder / "tests/conftest.py").read_text())
 
     outcome = sample.pytest_from_start("-p", "no:randomly", "-n", workers, "-rA", "-W", "error")
 
@@ -219,7 +227,7 @@ def test_only_the_test_itself_fails(sample: Sample, workers: str) -> None:
     ran = Counter((sample.folder / "ran").read_text().split())
     assert set(ran.values()) == {1}
     assert {name.rpartition("::")[2] for name in results} == set(ran)
-    assert len(ran) == 26
+    assert len(ran) == 27
     assert "Test run aborted" not in outcome.output
     assert "os._exit(0) was called in thread Thread-" in outcome.output
     assert (

@@ -1,12 +1,13 @@
-"""Refuses connections as soon as `tests` is imported, before conftest.py imports the application.
+"""Refuses connections and `os._exit()` as soon as `tests` is imported, before conftest.py imports the application.
 
-A process that a test starts, and that imports `tests` without running pytest, may connect.
+A process that a test starts, and that imports `tests` without running pytest, may connect, and end itself.
 """
 
 import sys
 from types import FrameType
 
 from .connections.process import PROCESS_REDIRECT
+from .runner.process_end import PROCESS_END
 
 
 def _is_run_by_pytest() -> bool:
@@ -20,3 +21,4 @@ def _is_run_by_pytest() -> bool:
 
 if _is_run_by_pytest():
     PROCESS_REDIRECT.listen()
+    PROCESS_END.install()

@@ -42,8 +42,8 @@ async def waits(db: Db) -> None:
 
 @router.get("/loops")
 async def loops(db: Db) -> None:
-    for number in range(5):
-        await db.execute(select(User).where(User.id == number))
+    for _ in range(5):
+        await db.execute(select(User))
 
 
 @router.post("/forgets")

@@ -58,8 +58,9 @@ def address(url: URL, driver: str) -> tuple[list[Any], dict[str, Any]]:
     parameters: dict[str, Any] = dict(url.query)
     if driver == "asyncpg":
         query: dict[str, Any] = {name: parameters[name] for name in ("host", "port") if name in parameters}
-        # It has no `hostaddr`.
-        url = url.set(host=parameters.get("hostaddr", url.host), query=query)
+        # It has no `hostaddr`. A certificate is for the name.
+        address = parameters.get("hostaddr") if parameters.get("sslmode") != "verify-full" else None
+        url = url.set(host=address or url.host, query=query)
     arguments, options = _dialect(driver).create_connect_args(url)
     return list(arguments), {**options, **(_of_asyncpg(parameters) if driver == "asyncpg" else {})}
 

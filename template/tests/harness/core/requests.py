@@ -16,6 +16,19 @@ from typing import Any
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+@dataclass
+class Select:
+    """How often one SELECT was sent in a request.
+
+    Attributes:
+        count: without those that had been sent with the same parameters in an earlier transaction.
+        transactions: by the hash of the parameters, the number of the transaction that first sent them.
+    """
+
+    count: int = 0
+    transactions: dict[int, int] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Request:
     """A request of a test's client: HTTP, or a WebSocket from connect to close.
@@ -25,7 +38,8 @@ class Request:
         sender: the task or thread that sent the request and waits for the response.
         task: the task that handles the request; None after its end.
         status: the status of the response; None before the response starts.
-        parameters: with which parameters each statement was sent, by SQL.
+        selects: the SELECTs that were sent, by SQL.
+        transactions: how many transactions have ended.
         uncommitted: the models that were written in sessions that were closed without a commit.
         request_body: the part of the body that the application has read.
         response_body: the body of the response.
@@ -35,7 +49,8 @@ class Request:
     sender: asyncio.Task[Any] | threading.Thread | None = None
     task: asyncio.Task[None] | None = None
     status: int | None = None
-    parameters: dict[str, set[str]] = field(default_factory=dict)
+    selects: dict[str, Select] = field(default_factory=dict)
+    transactions: int = 0
     uncommitted: set[str] = field(default_factory=set)
     request_body: bytearray = field(default_factory=bytearray)
     response_body: bytearray = field(default_factory=bytearray)

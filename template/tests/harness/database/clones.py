@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from ..postgres.server import Server
 from .maintenance import MaintenanceConnection
 
+T = TypeVar("T")
+
 THREADS = 2
-# Below this limit of connections, there is one thread, and it keeps none between two databases: tests need them.
+# Below this limit of connections, there is one thread, and it keeps none when it has nothing to do: tests need them.
 FEW_CONNECTIONS = 32
 
 
@@ -36,6 +39,7 @@ class Clones:
         threads = THREADS if self._keeps_connections else 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="clones")
         self._local = threading.local()
+        self._lock, self._waiting = threading.Lock(), 0
         self._connections: list[MaintenanceConnection] = []
         self._ready: deque[Future[str]] = deque()
         self._dropped: list[Future[None]] = []
@@ -60,7 +64,7 @@ class Clones:
 
     def drop(self, name: str) -> None:
         """Drop a clone in the background."""
-        self._dropped.append(self._threads.submit(self._drop, name))
+        self._dropped.append(self._submit(self._drop, name))
 
     def close(self) -> None:
         """Wait for the threads; raises the error of a drop."""
@@ -72,7 +76,12 @@ class Clones:
 
     def _make(self) -> None:
         self._wanted -= 1
-        self._ready.append(self._threads.submit(self._clone, self._next_name()))
+        self._ready.append(self._submit(self._clone, self._next_name()))
+
+    def _submit(self, job: Callable[[str], T], name: str) -> Future[T]:
+        with self._lock:
+            self._waiting += 1
+        return self._threads.submit(job, name)
 
     def _clone(self, name: str) -> str:
         with self._maintenance() as connection:
@@ -93,7 +102,10 @@ class Clones:
         try:
             yield connection
         finally:
-            if not self._keeps_connections:
+            with self._lock:
+                self._waiting -= 1
+                is_idle = self._waiting == 0
+            if is_idle and not self._keeps_connections:
                 connection.close()
                 self._connections.remove(connection)
                 del self._local.connection

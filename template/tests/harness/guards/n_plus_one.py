@@ -1,15 +1,18 @@
 """Guard: no request sends the same SELECT many times (N+1).
 
-Statements are counted per request, by their SQL, each value of its parameters once: a question that is asked again
-until a job is done is not one per row. The statements of the test itself do not count. Correct code sends the same
-SELECT for fewer than five values: to identify the user, to check permissions, after a write.
+Statements are counted per request, by their SQL without parameters; the statements of the test itself do not count. A
+question that is asked again in another transaction, until a job is done, is counted once. Correct code sends the same
+SELECT fewer than five times: to identify the user, to check permissions, after a write.
 `selectinload` sends one for all rows. The test needs at least as many rows as `n_plus_one_threshold`.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, event
 
-from ..core.requests import ON_REQUEST_END, REQUEST, Request
+from ..core.requests import ON_REQUEST_END, REQUEST, Request, Select
 from ..core.settings import settings_of
 from ..core.source_lines import place_of_call
 from ..database.statements import shortened
@@ -35,33 +38,46 @@ class _Counter:
         self, connection: object, cursor: object, sql: str, parameters: object, context: object, executemany: bool
     ) -> None:
         """Listen to `before_cursor_execute`; the stack is read only when a statement reaches the limit."""
-        if (request := REQUEST.get()) is None:
-            return
-        asked = request.parameters.setdefault(sql, set())
-        before = len(asked)
-        asked.add(repr(parameters))
         # A SELECT without FROM reads no rows: a sequence, an advisory lock, a setting.
         if (
-            before < len(asked) == self._limit
-            and CURRENT_TEST.is_guarded
-            and sql.lstrip()[:6].upper() == "SELECT"
-            and "FROM" in sql.upper()
+            (request := REQUEST.get()) is None
+            or not CURRENT_TEST.is_guarded
+            or sql.lstrip()[:6].upper() != "SELECT"
+            or "FROM" not in sql.upper()
         ):
+            return
+        asked = request.selects.setdefault(sql, Select())
+        key = hash(repr(parameters))
+        if asked.transactions.setdefault(key, request.transactions) != request.transactions:
+            return
+        asked.count += 1
+        if asked.count == self._limit:
             self._places[request, sql] = place_of_call(self._root)
+
+    def end(self, connection: object) -> None:
+        """Listen to the ends of transactions."""
+        if (request := REQUEST.get()) is not None:
+            request.transactions += 1
 
     def check(self, request: Request) -> None:
         """Check a request that has ended."""
         for key in [key for key in self._places if key[0] is request]:
             place, sql = self._places.pop(key), key[1]
-            lines = [f"{request} sent the same SELECT {len(request.parameters[sql])} times:", f"  {shortened(sql)}"]
+            lines = [f"{request} sent the same SELECT {request.selects[sql].count} times:", f"  {shortened(sql)}"]
             lines += [f"    {place}"] if place else []
             CURRENT_TEST.fires(GUARD, "\n".join(lines), str(request))
 
 
 def configure(config: pytest.Config) -> None:
     counter = _Counter(settings_of(config).n_plus_one_threshold, config)
-    event.listen(Engine, "before_cursor_execute", counter.count)
-    config.add_cleanup(lambda: event.remove(Engine, "before_cursor_execute", counter.count))
+    listeners: dict[str, Callable[..., None]] = {
+        "before_cursor_execute": counter.count,
+        "commit": counter.end,
+        "rollback": counter.end,
+    }
+    for name, listener in listeners.items():
+        event.listen(Engine, name, listener)
+        config.add_cleanup(partial(event.remove, Engine, name, listener))
     ON_REQUEST_END.append(counter.check)
     config.add_cleanup(lambda: ON_REQUEST_END.remove(counter.check))
 

@@ -31,7 +31,9 @@ FILLED = pytest.StashKey[tuple[Cached, set[str]]]()
 def _around_fixtures(item: pytest.Item) -> Iterator[None]:
     changes = ENVIRONMENT.changes
     item.stash[BEFORE] = ENVIRONMENT.now(), {name: _size(function) for name, function in _cached(item.config).items()}
-    item.stash[FILLED] = filled, cleared = {}, set()
+    filled: Cached = {}
+    cleared: set[str] = set()
+    item.stash[FILLED] = filled, cleared
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ import psycopg
 from .server import Server
 
 REFUSED = (
-    "it leads to a connection pooler{}, with which databases cannot be cloned. Use the address of the server itself."
+    "it leads to a connection pooler, with which databases cannot be cloned. Use the address of the server itself."
 )
 # PgBouncer's errors: for `options`, and for a second connection where it has only one. No server has them.
 OF_POOLER = ("unsupported startup parameter", "query_wait_timeout")
@@ -32,21 +32,21 @@ def refusal_of_pooler(connection: Connection, server: Server) -> str | None:
     with server.connect() as other:
         pids = [(_pid(connection), _pid(other)) for _ in range(3)]
         if len(set(pids)) > 1 or pids[0][0] == pids[0][1]:
-            return REFUSED.format(" that pools transactions")
+            return REFUSED
     deadline = time.monotonic() + GRACE
     while (connection.execute(IS_THERE, (pids[0][1],)).fetchone() or (False,))[0]:
         # It may keep a session for less than the grace period.
         with server.connect() as next_one:
             is_kept = _pid(next_one) == pids[0][1]
         if is_kept or time.monotonic() > deadline:
-            return REFUSED.format(" that pools sessions")
+            return REFUSED
         time.sleep(0.05)
     return None
 
 
 def refusal_by_pooler(error: psycopg.Error) -> str | None:
     """Why the server cannot be used, if the error of a connection is a pooler's."""
-    return REFUSED.format("") if any(words in str(error) for words in OF_POOLER) else None
+    return REFUSED if any(words in str(error) for words in OF_POOLER) else None
 
 
 def _pid(connection: Connection) -> int:

@@ -70,7 +70,7 @@ FORKS = pytest.StashKey[Forks]()
 
 
 def configure(config: pytest.Config) -> None:
-    process_end.configure(config)
+    process_end.PROCESS_END.configure(config)
     # Windows cannot fork.
     if hasattr(os, "fork"):
         config.stash[FORKS] = forks = Forks()
@@ -79,7 +79,7 @@ def configure(config: pytest.Config) -> None:
 
 def watching_test(item: pytest.Item) -> AbstractContextManager[None]:
     """Refuses `os._exit()`."""
-    return item.config.stash[process_end.PROCESS_END].refusing(item)
+    return process_end.PROCESS_END.refusing(item)
 
 
 def watching_function(item: pytest.Function) -> AbstractContextManager[None]:

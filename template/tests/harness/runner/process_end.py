@@ -1,7 +1,7 @@
 """`os._exit()` fails the test that calls it, in any thread: it would end the run without a report, or with success.
 
-From the start of the run, the call raises an exception instead: modules that are imported later may keep the function.
-In a forked child it ends the child.
+From the import of `tests`, before the application is imported, the call raises an exception instead: a module may keep
+the function. In a forked child it ends the child.
 """
 
 import os
@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -32,18 +33,28 @@ MESSAGE = (
 
 
 class ProcessEnd:
-    """Replaces `os._exit()` in this process, until `restore`."""
+    """Replaces `os._exit()` in this process, from `install` to `restore`."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config, self._owner, self._real = config, os.getpid(), os._exit
+    def __init__(self) -> None:
+        self._owner, self._real, self._root = 0, os._exit, Path.cwd()
         self._item: pytest.Item | None = None
         # One object: to restore only what nobody else has replaced.
         self._replacement = self._refuse
+
+    def install(self) -> None:
+        """Replace the function, unless it is."""
+        self._owner = os.getpid()
         for module in MODULES:
             module._exit = self._replacement
 
+    def configure(self, config: pytest.Config) -> None:
+        """Replace the function until the run ends; what has kept the replacement raises later too."""
+        self._root = config.rootpath
+        self.install()
+        config.add_cleanup(self.restore)
+
     def restore(self) -> None:
-        """Put the real function back; what has kept the other one still raises, so that the run's status is kept."""
+        """Put the real function back."""
         for module in MODULES:
             if module._exit is self._replacement:
                 module._exit = self._real
@@ -65,7 +76,7 @@ class ProcessEnd:
             self._real(status)
         thread = threading.current_thread()
         where = "" if thread is threading.main_thread() else f" in thread {thread.name}"
-        place = place_of_call(self._config.rootpath) or ("the thread's target" if where else "no line of the project")
+        place = place_of_call(self._root) or ("the thread's target" if where else "no line of the project")
         message = MESSAGE.format(status, where, place)
         if item is not None:
             item.stash[CALLS].append(message)
@@ -75,12 +86,7 @@ class ProcessEnd:
         raise pytest.fail.Exception(message, pytrace=False)
 
 
-PROCESS_END = pytest.StashKey[ProcessEnd]()
-
-
-def configure(config: pytest.Config) -> None:
-    config.stash[PROCESS_END] = process_end = ProcessEnd(config)
-    config.add_cleanup(process_end.restore)
+PROCESS_END = ProcessEnd()
 
 
 def report_calls(item: pytest.Item, report: pytest.TestReport) -> None:
