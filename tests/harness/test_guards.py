@@ -70,6 +70,14 @@ def test_red_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert currencies.currency() == "chf"
 
 def test_the_cache_is_cleared() -> None:
+    assert [currencies.currency() for _ in range(3)] == ["eur"] * 3
+
+def test_red_cache_cleared_before_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    currencies.currency.cache_clear()
+    monkeypatch.setenv("DEFAULT_CURRENCY", "chf")
+    assert currencies.currency() == "chf"
+
+def test_the_cache_is_cleared_again() -> None:
     assert currencies.currency() == "eur"
     assert "cache_clear" not in vars(currencies.currency)
 
@@ -114,6 +122,6 @@ def test_only_what_a_test_leaves_changed_fails(sample: Sample) -> None:
     outcome = sample.pytest("-p", "no:randomly")
 
     failed = set(re.findall(r"^(?:FAILED|ERROR) tests/test_a.py::(\w+)", outcome.output, re.M))
-    assert failed == {"test_red", "test_red_cache"}, outcome.output
+    assert failed == {"test_red", "test_red_cache", "test_red_cache_cleared_before_alone"}, outcome.output
     assert "did not restore them: NUMBERS_THREADS." in outcome.output
     assert "sample.currencies.currency cached a result while" in outcome.output

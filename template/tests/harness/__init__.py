@@ -20,7 +20,7 @@ from .guards.base import Guard
 from .postgres.server import Server
 from .schema.history import MigrationHistory
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 # The name before 0.4; to be removed in 1.0.
 UntilWaitingForLocks = WaitForLockWaiters

@@ -21,7 +21,7 @@ from .leaked_environ import ENVIRONMENT, Snapshot
 
 Cached = dict[str, "functools._lru_cache_wrapper[Any]"]
 
-BEFORE = pytest.StashKey[tuple[Snapshot, dict[str, int]]]()
+BEFORE = pytest.StashKey[tuple[Snapshot, dict[str, Any]]]()
 FOUND = pytest.StashKey[tuple[int, Cached]]()
 # What the test has filled, with the names of those that were cleared since its function ended.
 FILLED = pytest.StashKey[tuple[Cached, set[str]]]()
@@ -30,7 +30,8 @@ FILLED = pytest.StashKey[tuple[Cached, set[str]]]()
 @contextmanager
 def _around_fixtures(item: pytest.Item) -> Iterator[None]:
     changes = ENVIRONMENT.changes
-    item.stash[BEFORE] = ENVIRONMENT.now(), {name: _size(function) for name, function in _cached(item.config).items()}
+    infos = {name: function.cache_info() for name, function in _cached(item.config).items()}
+    item.stash[BEFORE] = ENVIRONMENT.now(), infos
     filled: Cached = {}
     cleared: set[str] = set()
     item.stash[FILLED] = filled, cleared
@@ -57,7 +58,7 @@ def _around_call(item: pytest.Item) -> Iterator[None]:
         raise
     if ENVIRONMENT.changed(item.stash[BEFORE][0]):
         filled, cleared = item.stash[FILLED]
-        for name, function in _grown(item).items():
+        for name, function in _filled(item).items():
             filled[name] = function
             # For the fixtures, which may clear it.
             function.cache_clear = partial(_clear_and_note, function, name, cleared)  # type: ignore[method-assign]
@@ -87,19 +88,24 @@ def _check(item: pytest.Item) -> None:
 
 
 def _clear(item: pytest.Item) -> None:
-    _, sizes = item.stash[BEFORE]
-    for name, function in _grown(item).items():
+    _, infos = item.stash[BEFORE]
+    for name, function in _filled(item).items():
         function.cache_clear()
-        sizes[name] = 0
+        infos[name] = function.cache_info()
 
 
-def _grown(item: pytest.Item) -> Cached:
-    _, sizes = item.stash[BEFORE]
-    return {name: function for name, function in _cached(item.config).items() if _size(function) > sizes.get(name, 0)}
+def _filled(item: pytest.Item) -> Cached:
+    _, infos = item.stash[BEFORE]
+    return {name: function for name, function in _cached(item.config).items() if _is_filled(function, infos.get(name))}
 
 
-def _size(function: "functools._lru_cache_wrapper[Any]") -> int:
-    return function.cache_info().currsize
+def _is_filled(function: "functools._lru_cache_wrapper[Any]", before: Any) -> bool:
+    """Whether a cache has a result that it did not have."""
+    now = function.cache_info()
+    if before is None or now.currsize > before.currsize:
+        return now.currsize > 0
+    # A cache that was cleared counts anew. That it was cannot be told if all counts are the same again.
+    return now.currsize > 0 and (now.hits < before.hits or now.misses < before.misses)
 
 
 def _cached(config: pytest.Config) -> Cached:
