@@ -93,6 +93,23 @@ def test_data_of_a_server_that_was_not_shut_down_is_not_used(folder: RunFolder) 
     folder.close()
 
 
+def test_what_a_supervisor_was_not_there_to_read_does_not_end_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has crashed, and its supervisor ends, in the moment in which the run asks it for a shutdown."""
+    folder = RunFolder.make()
+    try:
+        local.start(folder, 18)
+        os.kill(server_of(folder), signal.SIGKILL)
+        assert folder._supervisor is not None
+        folder._supervisor.wait()
+        with monkeypatch.context() as context:
+            context.setattr(leftovers, "is_supervised", lambda path: True)
+            folder.halt()
+
+        assert local.start(folder, 18).major == 18
+    finally:
+        folder.close()
+
+
 def test_a_command_that_prepares_the_server_is_ended() -> None:
     folder = RunFolder.make()
     plan = {

@@ -257,6 +257,14 @@ def test_the_address_of_a_name_that_has_none(tests: Sample, over_tls: OverTls) -
     assert f"{PASSED} passed" in outcome.output, outcome.output
 
 
+def test_the_address_of_a_name_that_the_certificate_is_for(tests: Sample, over_tls: OverTls) -> None:
+    url = f"postgresql://over_tls:s3cret@localhost:{over_tls.port}/postgres?hostaddr=127.0.0.1"
+    url += f"&sslmode=verify-full&sslrootcert={over_tls.certificate}"
+    outcome = tests.pytest("-o", OF_MAJOR, TEST_DATABASE_URL=url)
+
+    assert f"{PASSED} passed" in outcome.output, outcome.output
+
+
 def test_a_wrong_root_certificate_is_one_line(sample: Sample, over_tls: OverTls, readable: Path) -> None:
     sample.write("tests/test_a.py", TLS_TESTS)
     options = f"sslmode=verify-full&sslrootcert={over_tls.certificate}"

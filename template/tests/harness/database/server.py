@@ -78,7 +78,9 @@ def _server(pytestconfig: pytest.Config) -> Server:
             server = find_server(pytestconfig)
     except NoServerError as error:
         stop_run(pytestconfig, f"postgres: {error}")
-    access.allowed.append(f"[{server.parameters.get('hostaddr', server.host)}]:{server.port}")
+    # A driver connects to the address of a name, or to the name.
+    hosts = {server.host, server.parameters.get("hostaddr", server.host)}
+    access.allowed += [f"[{host}]:{server.port}" for host in hosts]
     pytestconfig.stash[USED] = server
     add_to_summary(pytestconfig, "server", f"postgres: {described(server)}")
     return server

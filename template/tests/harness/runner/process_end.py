@@ -36,13 +36,13 @@ class ProcessEnd:
     """Replaces `os._exit()` in this process, from `install` to `restore`."""
 
     def __init__(self) -> None:
-        self._owner, self._real, self._root = 0, os._exit, Path.cwd()
+        self._owner, self._real, self._root = 0, os._exit, Path()
         self._item: pytest.Item | None = None
         # One object: to restore only what nobody else has replaced.
         self._replacement = self._refuse
 
     def install(self) -> None:
-        """Replace the function, unless it is."""
+        """Replace the function."""
         self._owner = os.getpid()
         for module in MODULES:
             module._exit = self._replacement
