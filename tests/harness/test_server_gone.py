@@ -262,6 +262,17 @@ def create_after_a_crash(self, name):
     create(self, name)
 
 MaintenanceConnection.create = create_after_a_crash
+
+from tests.harness.postgres.run_folder import RunFolder
+
+supervise = RunFolder.supervise
+
+def supervise_and_count(self, plan):
+    with Path("started").open("a") as started:
+        print("a server", file=started)
+    return supervise(self, plan)
+
+RunFolder.supervise = supervise_and_count
 """
 
 
@@ -277,3 +288,4 @@ def test_a_crash_while_the_cluster_is_made_ends_the_run_once(sample: Sample, wor
     assert "Test run aborted" in outcome.output, outcome.output
     [line] = [line for line in outcome.error.splitlines() if line.startswith("postgres: ")]
     assert line.startswith("postgres: while the schema was prepared: "), outcome.output
+    assert (sample.folder / "started").read_text() == "a server\n"
