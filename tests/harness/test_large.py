@@ -11,7 +11,7 @@ from tests.harness.sample import Sample
 TABLES, REVISIONS = map(int, os.environ.get("SAVEPOINT_LARGE", "300,100").split(","))
 
 # One transaction that locks all tables and their indexes has no room in the server's table of locks.
-FEW_LOCKS = 'postgres_options = ["max_locks_per_transaction=10", "max_connections=60"]'
+FEW_LOCKS = 'postgres_options = ["max_locks_per_transaction=10"]'
 
 
 def test_all_checks_of_a_large_project(sample: Sample) -> None:

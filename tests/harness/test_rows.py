@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from harness.postgres.server import Server
+from harness.rows import fill
 from harness.rows.contents import contents
 from harness.rows.fill import Filling
 from harness.rows.tables import tables_of
@@ -139,6 +140,26 @@ def test_a_user_that_may_not_switch_triggers_off(server: Server, connection: psy
     assert filling.refused["public.t"] == "refused"
     assert filling.refused.keys() == {"public.t", "public.c", "public.d"}
     assert counts["a"] == counts["b"] == 4
+
+
+def test_a_transaction_locks_few_tables(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has room for a limited number of locks."""
+    for number in range(5):
+        connection.execute(f"CREATE TABLE many_{number} (id bigint GENERATED ALWAYS AS IDENTITY, name text)".encode())
+    monkeypatch.setattr(fill, "AT_ONCE", 2)
+    transactions, insert = [], Filling._insert
+
+    def counted(filling: Filling, *arguments: Any) -> str | None:
+        error = insert(filling, *arguments)
+        transactions.extend(connection.execute("SELECT pg_current_xact_id()::text").fetchall())
+        return error
+
+    monkeypatch.setattr(Filling, "_insert", counted)
+
+    Filling(connection).fill()
+
+    assert [transactions.count(each) for each in dict.fromkeys(transactions)] == [2, 2, 1]
+    assert connection.execute("SELECT count(*) > 0 FROM many_4").fetchone() == (True,)
 
 
 def test_a_type_that_is_not_known(connection: psycopg.Connection[Any]) -> None:
