@@ -139,6 +139,17 @@ def test_a_revision_that_states_a_reason(deployed: Sample, add: Add) -> None:
     )
 
 
+def test_without_alembic(deployed: Sample) -> None:
+    (deployed.folder / "alembic.ini").unlink()
+
+    code, output = compatible(deployed)
+
+    assert code == 1
+    assert output == (
+        "There is no alembic.ini, so there are no migrations that the deployed release could not live with.\n"
+    )
+
+
 def test_two_heads(deployed: Sample, add: Add) -> None:
     add("nullable=True")
     revision = REVISION.format(options="nullable=True", stated="").replace('"0002"', '"0003"')

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ..core.project import has_migrations, shown
+from ..core.project import alembic_ini, has_migrations, shown
 from ..core.source_lines import HARNESS
 from ..database.migration_errors import MigrationError
 from ..database.project_migrations import migrations_of
@@ -16,17 +16,20 @@ from .in_pytest import answer, given, refuse
 
 NOTHING = "No migration is new since {}: the deployed release has the schema that it knows."
 STATED = "Not run: revision {} states incompatible = {!r}."
+NO_MIGRATIONS = "There is no {}, so there are no migrations that the deployed release could not live with."
 NO_BRANCH = "There is no branch to compare with. Name the commit of the deployed release: --since"
 
 
 def test_compatible(pytestconfig: pytest.Config) -> None:
     root = pytestconfig.rootpath
+    if not has_migrations(pytestconfig):
+        refuse(NO_MIGRATIONS.format(alembic_ini(pytestconfig).name))
     since = given()["since"] or default_branch(root) or refuse(NO_BRANCH)
     migrations = migrations_of(pytestconfig, None)
     try:
         migrations.raise_if_several_heads()
         added = added_since(root, since)
-        scripts = list(migrations.script.walk_revisions()) if has_migrations(pytestconfig) else []
+        scripts = list(migrations.script.walk_revisions())
     except (GitError, MigrationError) as error:
         refuse(str(error))
     new = [script for script in scripts if migrations.file(script) in added]
