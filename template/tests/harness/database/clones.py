@@ -95,17 +95,16 @@ class Clones:
     @contextmanager
     def _maintenance(self) -> Iterator[MaintenanceConnection]:
         """The connection of this thread."""
-        if not hasattr(self._local, "connection"):
-            self._local.connection = MaintenanceConnection(self._server)
-            self._connections.append(self._local.connection)
-        connection: MaintenanceConnection = self._local.connection
         try:
-            yield connection
+            if not hasattr(self._local, "connection"):
+                self._local.connection = MaintenanceConnection(self._server)
+                self._connections.append(self._local.connection)
+            yield self._local.connection
         finally:
             with self._lock:
                 self._waiting -= 1
                 is_idle = self._waiting == 0
-            if is_idle and not self._keeps_connections:
-                connection.close()
-                self._connections.remove(connection)
+            if is_idle and not self._keeps_connections and hasattr(self._local, "connection"):
+                self._connections.remove(self._local.connection)
+                self._local.connection.close()
                 del self._local.connection
