@@ -71,6 +71,32 @@ async def lifespan(app):
     stop.set()
     thread.join()
 """
+# As in a service that sends some of its statements by the driver.
+KEPT = """
+import psycopg
+import psycopg2
+
+
+def write_by_the_driver(driver: str) -> None:
+    connection = kept[driver]
+    with connection.cursor() as cursor:
+        values = ("driver@example.com", "", False)
+        cursor.execute('INSERT INTO "user" (email, password_hash, is_admin) VALUES (%s, %s, %s)', values)
+    connection.commit()
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    address = "postgresql://notebook@localhost/notebook"
+    kept.update(psycopg=psycopg.connect(address), psycopg2=psycopg2.connect(address))
+    app.add_api_route("/driver/{driver}", write_by_the_driver, methods=["POST"])
+    yield
+    for connection in kept.values():
+        connection.close()
+
+
+kept = {}
+"""
 CLIENT = """
     from app.lifespan import write
 
@@ -137,6 +163,35 @@ def test_a_thread(notebook: Changed, url: str, scope: str) -> None:
     outcome = in_order(with_lifespan(notebook, THREAD, scope, tests), "tests/test_own.py", DATABASE_URL=url)
 
     assert len(outcome.passed) == 3, outcome.output
+
+
+@BOTH
+@pytest.mark.parametrize("scope", ["session", "function"])
+def test_a_connection_of_the_driver_that_the_lifespan_keeps(notebook: Changed, url: str, scope: str) -> None:
+    tests = """
+    DRIVERS = ["psycopg", "psycopg2"]
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_write(client: TestClient, driver: str) -> None:
+        client.post(f"/driver/{driver}")
+
+    @pytest.mark.own_database
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_write_to_its_own_database(client: TestClient, driver: str) -> None:
+        client.post(f"/driver/{driver}")
+
+    @pytest.mark.parametrize("driver", DRIVERS)
+    def test_next(driver: str) -> None:
+        assert emails() == []
+    """
+
+    outcome = in_order(with_lifespan(notebook, KEPT, scope, tests), "tests/test_own.py", DATABASE_URL=url)
+    refused = "A connection that the lifespan has opened is used in a test (app/lifespan.py:"
+    if scope == "function":
+        refused = "A connection was requested directly from psycopg (app/lifespan.py:"
+        assert sum("own_database" in name for name in outcome.passed) == 2, outcome.output
+    assert [refused in said for said in outcome.failed.values()] == [True] * (4 if scope == "session" else 2)
+    assert sum("test_next" in name for name in outcome.passed) == 2, outcome.output
 
 
 def test_a_session_of_the_test_is_open_during_the_startup_and_the_shutdown(notebook: Changed) -> None:

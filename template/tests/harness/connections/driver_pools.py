@@ -48,20 +48,14 @@ def _of_asyncpg(acquire: Callable[..., Any], policy: Policy) -> Callable[..., An
     @functools.wraps(acquire)
     async def of_test(self: Any, *arguments: Any, **options: Any) -> Any:
         policy.refuse_direct("asyncpg")
-        connection = await acquire(self, *arguments, **options)
-        if not await _is_current(connection):
-            await self.expire_connections()
-            await self.release(connection)
+        for _ in range(MAX_ATTEMPTS):
             connection = await acquire(self, *arguments, **options)
-        return connection
-
-    async def _is_current(connection: Any) -> bool:
-        # asyncpg has no attribute for the name of the database.
-        try:
-            return policy.is_current(await connection.fetchval("SELECT current_database()"))
-        except import_module("asyncpg").PostgresConnectionError:
-            # The database was dropped.
-            return False
+            # No query: the server may be closing the connection.
+            if policy.is_current(connection._params.database):
+                return connection
+            # Waits for nothing, and returns the connection to the pool.
+            connection.terminate()
+        raise RuntimeError(NO_CURRENT_CONNECTION)
 
     return of_test
 

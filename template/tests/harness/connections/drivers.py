@@ -41,6 +41,8 @@ SHARES = "savepoint_shares"
 POOLS = ("asyncpg.pool", "psycopg_pool", "psycopg2.pool")
 
 Connect = Callable[..., Any]
+# Who requests a connection: the startup of the lifespan, a task of the lifespan in a savepoint test, or other code.
+Requester = Literal["startup", "task", "other"]
 
 
 class Policy(Protocol):
@@ -49,8 +51,12 @@ class Policy(Protocol):
     def intercept(self, driver: str, connect: Connect, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Return the result of `connect`, a connection or a coroutine, or raise."""
 
-    def opened(self, connection: Any) -> None:
-        """Called with the new connection."""
+    @property
+    def requester(self) -> Requester:
+        """Who requests a connection now."""
+
+    def opened(self, connection: Any, requester: Requester) -> None:
+        """Called with the new connection, and with who requested it."""
 
 
 def address(url: URL, driver: str) -> tuple[list[Any], dict[str, Any]]:
@@ -159,17 +165,23 @@ class Patches:
 def _intercepting(driver: str, connect: Connect, policy: Policy) -> Connect:
     @functools.wraps(connect)
     async def ask(*arguments: Any, **options: Any) -> Any:
+        requester = _requester(policy, options)
         connection = await policy.intercept(driver, connect, arguments, options)
-        policy.opened(connection)
+        policy.opened(connection, requester)
         return connection
 
     @functools.wraps(connect)
     def ask_and_wait(*arguments: Any, **options: Any) -> Any:
+        requester = _requester(policy, options)
         connection = policy.intercept(driver, connect, arguments, options)
-        policy.opened(connection)
+        policy.opened(connection, requester)
         return connection
 
     return ask if iscoroutinefunction(connect) else ask_and_wait
+
+
+def _requester(policy: Policy, options: dict[str, Any]) -> Requester:
+    return "other" if options.get(REQUESTED_BY) == HARNESS else policy.requester
 
 
 def _intercepting_method(connect: Connect, policy: Policy) -> Any:

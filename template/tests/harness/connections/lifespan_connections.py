@@ -12,30 +12,34 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..transaction.logical_connection import IN_LIFESPAN
-from ..transaction.shared_connection import SharedConnection
+from . import kept_connections
+from .drivers import Requester, requesting_pool
 
 REUSED = "a test uses an engine in whose pool a task of the lifespan has left a separate connection."
 
 
-class Policy(Protocol):
+class Policy(kept_connections.Policy, Protocol):
     """Whether a savepoint test is running, and its error for an engine that cannot share the connection."""
 
-    direct_refusal: str | None
     is_shared: bool
 
     @property
     def is_synchronous(self) -> bool:
         """Whether synchronous engines share a connection."""
 
-    shared: SharedConnection
     engine_refusal: Callable[[str], Exception | None]
 
 
 class LifespanConnections:
-    """The separate connections of the lifespan's tasks."""
+    """The separate connections of the lifespan's tasks.
+
+    Attributes:
+        kept: these, and those that the startup opens, each use of which is checked.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.kept = kept_connections.KeptConnections(policy)
         self._opened: WeakSet[Any] = WeakSet()
 
     @property
@@ -57,11 +61,27 @@ class LifespanConnections:
     def _is_outside_of_test(self) -> bool:
         return self._policy.direct_refusal is None
 
-    def opened(self, connection: Any) -> None:
+    @property
+    def requester(self) -> Requester:
+        """Who requests a connection now."""
+        if self._policy.shared.transactions.mode == "seeding":
+            return "startup"
+        # A driver's pool connects in the background, also between the tests.
+        is_of_pool = self.is_read_only(must_share=False) and requesting_pool() == "driver"
+        return "task" if self.is_in_task or is_of_pool else "other"
+
+    def options(self, driver: str, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of a new connection."""
+        return options if self.requester == "other" else self.kept.options(driver, options)
+
+    def opened(self, connection: Any, requester: Requester) -> None:
         """Called with the new connection of a driver."""
         # A connection with the attribute `logical` is a proxy on the shared connection.
-        if self.is_in_task and not hasattr(connection, "logical"):
+        if requester == "other" or hasattr(connection, "logical"):
+            return
+        if requester == "task":
             self._opened.add(connection)
+        self.kept.add(connection, is_read_only=requester == "task")
 
     def checked_out(self, connection: Any, record: ConnectionPoolEntry, fairy: object) -> None:
         """Listener of SQLAlchemy's event: only tasks of the lifespan use such a connection."""

@@ -21,9 +21,9 @@ from ..core.source_lines import place_of_call
 from ..transaction.engine_events import EngineEvents
 from ..transaction.logical_connection import IN_MIGRATION
 from ..transaction.refusals import NO_DATABASE, IsolationError, NoTestDatabaseError
-from . import driver_pools
+from . import driver_pools, drivers
 from .database_name import DatabaseCheck
-from .drivers import ADDRESS, HARNESS, REQUESTED_BY, SHARES, Connect, Patches, address, options_of, requesting_pool
+from .drivers import ADDRESS, HARNESS, REQUESTED_BY, SHARES, Connect, Patches, Requester, address
 from .lifespan_connections import LifespanConnections
 from .session_settings import Options, with_settings
 from .shared_connections import SharedConnections
@@ -50,8 +50,7 @@ class Redirect(SharedConnections):
         self.root, self.role = FOLDER.parents[1], ""
         self.events = EngineEvents(lambda: place_of_call(self.root))
         self._database: URL | None = None
-        self._patches = Patches()
-        self._database_check = DatabaseCheck(self)
+        self._patches, self._database_check = Patches(), DatabaseCheck(self)
         self._of_lifespan = LifespanConnections(self)
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = [
             (Engine, "do_connect", self.do_connect),
@@ -71,6 +70,7 @@ class Redirect(SharedConnections):
                 event.listen(target, name, function)
             self._patches.apply(self)
             driver_pools.apply(self._patches.replace, self)
+            self._of_lifespan.kept.apply(self._patches.replace)
             self.engines.record(self._is_made_by_test)
 
     def stop(self, *, is_for_good: bool = True) -> None:
@@ -85,7 +85,7 @@ class Redirect(SharedConnections):
 
     @contextmanager
     def to(self, database: URL, *, is_shared: bool = False) -> Iterator[None]:
-        """Redirect every connection to `database` in the block; restore the database before."""
+        """Redirect every connection to `database` in the block."""
         before = self._database, self.is_shared
         self._database, self.is_shared = database, is_shared
         try:
@@ -115,7 +115,7 @@ class Redirect(SharedConnections):
         options.clear()
         options |= {name: value for name, value in given.items() if name not in ADDRESS}
         options |= {REQUESTED_BY: given} if is_patched else {}
-        self._isolate_if_needed(is_async=dialect.is_async)
+        self.isolate_if_needed(is_async=dialect.is_async)
         args[:], own_options = address(self.database(), dialect.driver)
         must_share = self._must_share(dialect.driver, is_async=dialect.is_async)
         options |= self._with_settings(dialect.driver, options, own_options, must_share)
@@ -131,16 +131,16 @@ class Redirect(SharedConnections):
         requested_by, shares = options.pop(REQUESTED_BY, None), options.pop(SHARES, False)
         if requested_by == HARNESS:
             return connect(*arguments, **options)
-        pool = "sqlalchemy" if requested_by is not None else requesting_pool()
-        if pool is None and not self._of_lifespan.is_in_task:
+        pool = "sqlalchemy" if requested_by is not None else drivers.requesting_pool()
+        if pool is None:
             self.refuse_direct(driver)
         is_async = iscoroutinefunction(connect)
-        self._isolate_if_needed(is_async=is_async)
+        self.isolate_if_needed(is_async=is_async)
         own_arguments, own_options = address(self.database(), driver)
         # With `creator=`, the event `do_connect` is not called.
         is_creator = pool == "sqlalchemy" and requested_by is None
         must_share = shares or (is_creator and self._must_share(driver, is_async=is_async))
-        options = self._with_settings(driver, options_of(driver, arguments, options), own_options, must_share)
+        options = self._with_settings(driver, drivers.options_of(driver, arguments, options), own_options, must_share)
         if must_share and not is_async:
             return synchronous_proxy(driver, self.synchronous, connect, own_arguments, options)
         if must_share:
@@ -148,14 +148,19 @@ class Redirect(SharedConnections):
         self.has_separate_connection |= self.shared.transactions.mode == "seeding"
         return connect(*own_arguments, **options)
 
-    def opened(self, connection: Any) -> None:
-        """Called with a driver's new connection."""
-        self._of_lifespan.opened(connection)
+    @property
+    def requester(self) -> Requester:
+        """As in `drivers.Policy`."""
+        return self._of_lifespan.requester
+
+    def opened(self, connection: Any, requester: Requester) -> None:
+        """As in `drivers.Policy`."""
+        self._of_lifespan.opened(connection, requester)
         self._database_check.skip(connection)
 
     def refuse_direct(self, driver: str) -> None:
-        """Raise if direct connections are refused."""
-        if self.direct_refusal is not None:
+        """Raise if direct connections are refused; to a task of the lifespan, they are not."""
+        if self.direct_refusal is not None and not self._of_lifespan.is_in_task:
             where = f"directly from {driver}{self.place()}"
             raise IsolationError(f"A connection was requested {where}. {self.direct_refusal}")
         self.database()
@@ -174,14 +179,9 @@ class Redirect(SharedConnections):
         """The calling place in the project, in parentheses after a space; "" if it is unknown."""
         return f" ({place})" if (place := place_of_call(self.root)) else ""
 
-    def _isolate_if_needed(self, *, is_async: bool) -> None:
-        # Migrations run in a database of their own, also within a test that has none yet.
-        if not IN_MIGRATION.get():
-            (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
-
     def _with_settings(self, driver: str, options: Options, own: Options, must_share: bool) -> Options:
-        role = "" if IN_MIGRATION.get() else self.role
-        return with_settings(driver, options, own, self._of_lifespan.is_read_only(must_share), role)
+        is_read_only, role = self._of_lifespan.is_read_only(must_share), "" if IN_MIGRATION.get() else self.role
+        return self._of_lifespan.options(driver, with_settings(driver, options, own, is_read_only, role))
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"

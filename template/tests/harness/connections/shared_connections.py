@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from ..postgres import server as servers
+from ..transaction.logical_connection import IN_MIGRATION
 from ..transaction.outer_transaction import Mode
 from ..transaction.refusals import Refusals
 from ..transaction.shared_connection import SharedConnection
@@ -42,6 +43,12 @@ class SharedConnections:
     def isolate_with(self, isolate: Callable[[], None] | None) -> None:
         """Begin isolation by this function at the first connection, in a test without fixtures of the harness."""
         self.shared.isolate = self.synchronous.isolate = isolate
+
+    def isolate_if_needed(self, *, is_async: bool) -> None:
+        """Called at each connection; it isolates a test without fixtures of the harness."""
+        # Migrations run in a database of their own, also within a test that has none yet.
+        if not IN_MIGRATION.get():
+            (self.shared if is_async or not self.is_synchronous else self.synchronous).isolate_if_needed()
 
     def begin(self, mode: Mode) -> None:
         """Called at the beginning of a test, and before the startup of the lifespan."""

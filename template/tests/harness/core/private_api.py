@@ -25,6 +25,7 @@ USES: dict[str, tuple[str, ...]] = {
         "TestRunner._runner_task",
     ),
     "asyncio": ("Task._log_traceback", "_get_running_loop"),
+    "asyncpg": ("Connection._params",),
     "asyncpg.pool": ("Pool._acquire",),
     "functools": ("_lru_cache_wrapper",),
     "httpx": ("ASGITransport.app", "AsyncClient._transport"),

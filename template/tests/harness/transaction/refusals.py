@@ -41,6 +41,12 @@ CONNECTED_BEFORE_TEST = (
     "database of its own. The connection leads to another database. Open it where it is used."
 )
 
+KEPT_BY_LIFESPAN = (
+    "A connection that the lifespan has opened is used in a test{}. It is neither part of the test's "
+    "transaction nor connected to the test's own database, and its commits would be in every later test. Use the "
+    "application's engine; or a pool of the driver, and mark the test with @pytest.mark.own_database."
+)
+
 ENDED = (
     "The test's transaction has ended: COMMIT, ROLLBACK or a similar statement was sent through the driver. Rows "
     "written before may stay, so the database of this worker is recreated. " + OWN_DATABASE
