@@ -48,6 +48,18 @@ def test_an_async_fixture_of_every_test(service: Changed) -> None:
     assert outcome.code == 0, outcome.output
 
 
+@pytest.mark.parametrize("arguments", [[], ["tests/test_books.py"], [CHECKS]])
+def test_a_connection_while_a_conftest_imports_the_application(service: Changed, arguments: list[str]) -> None:
+    """The conftest.py above it has loaded the harness. Without a refusal, there is no such server."""
+    main = service.folder / "app" / "main.py"
+    main.write_text(f'{main.read_text()}\nimport psycopg\npsycopg.connect("postgresql://nobody@127.0.0.1:1/nobodys")\n')
+    (service.folder / "tests" / "conftest.py").write_text("import app.main\n")
+
+    outcome = service.pytest_from_start(*arguments)
+
+    assert "NoTestDatabaseError: A connection to PostgreSQL was requested (app/main.py:" in outcome.output
+
+
 @pytest.mark.parametrize("folder", [CHECKS, "tests"])
 def test_the_harness_is_not_loaded(service: Changed, folder: str) -> None:
     (service.folder / "conftest.py").unlink()

@@ -76,14 +76,38 @@ def test_a_connection_of_a_module_of_the_application(
     assert "Code that connects at import must connect in the lifespan" in outcome.output
 
 
-def test_a_project_without_the_import_in_tests(sample: Sample) -> None:
-    """`tests/__init__.py` belongs to the project; updates do not change it."""
-    sample.write("tests/__init__.py", 'import pytest\n\npytest.register_assert_rewrite("tests.harness")\n')
+def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, env: str) -> None:
+    """`tests/__init__.py` belongs to the project; updates do not change that of 0.3.0."""
+    package = 'import pytest\n\npytest.register_assert_rewrite("tests.harness")\n'
+    sample.write("tests/__init__.py", package)
     sample.write("tests/test_a.py", A_TEST)
+    line = "import tests.harness.early"
+    warning = (
+        "savepoint: connections are not refused while the application is imported, before the harness is. Write into "
+        f"tests/__init__.py: {line}\n"
+    )
 
     outcome = sample.pytest_from_start()
 
     assert "1 passed" in outcome.output, outcome.output
+    assert outcome.output.count(warning) == 1, outcome.output
+
+    sample.write("tests/__init__.py", f"{package}\n{line}\n")
+    main = sample.folder / "src" / "sample" / "main.py"
+    application = main.read_text()
+    main.write_text(f"{application}\nDSN = {env!r}\n{CONNECTS['psycopg']}")
+
+    outcome = sample.pytest_from_start()
+
+    assert "NoTestDatabaseError: A connection to PostgreSQL was requested (src/sample/main.py:" in outcome.output
+    assert rows(server) == (5,)
+
+    main.write_text(application)
+
+    outcome = sample.pytest_from_start()
+
+    assert "1 passed" in outcome.output, outcome.output
+    assert "savepoint:" not in outcome.output
 
 
 @pytest.mark.parametrize("option", ["--help", "--fixtures", "--collect-only", "--version"])

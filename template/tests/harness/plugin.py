@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from . import options
+from . import early, options
 from .app import own_clients, sessions
 from .connections import process, shell_variables
 from .core import baseline, deprecated, findings, private_api, project, run, settings
@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     private_api.configure(config)
     run.configure(config)
     deprecated.warn_of_options(config)
+    early.configure(config)
     settings.configure(config)
     project.configure(config)
     baseline.configure(config)
