@@ -110,6 +110,19 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
     assert "savepoint:" not in outcome.output
 
 
+def test_a_conftest_above_the_tests(sample: Sample, server: Server, env: str) -> None:
+    """It is imported before `tests`, and loads the first part of the harness itself."""
+    main = sample.folder / "src" / "sample" / "main.py"
+    main.write_text(f"{main.read_text()}\nDSN = {env!r}\n{CONNECTS['psycopg']}")
+    sample.write("conftest.py", "import tests.harness.early\nimport sample.main\n")
+    sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest_from_start()
+
+    assert "NoTestDatabaseError: A connection to PostgreSQL was requested (src/sample/main.py:" in outcome.output
+    assert rows(server) == (5,)
+
+
 @pytest.mark.parametrize("option", ["--help", "--fixtures", "--collect-only", "--version"])
 def test_a_run_without_a_test(sample: Sample, option: str) -> None:
     sample.write("tests/test_a.py", A_TEST)
