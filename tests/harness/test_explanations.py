@@ -160,3 +160,125 @@ def test_what_the_advice_says_works(sample: Sample) -> None:
 
     assert "2 passed" in outcome.output, outcome.output
     assert outcome.code == 0, outcome.output
+
+
+WITHOUT_LIFESPAN = """
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+from httpx import ASGITransport, AsyncClient
+
+BOTH = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
+
+@BOTH
+async def test_transport(app: FastAPI, mode: str) -> None:
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        await client.get("/users/1")
+
+@BOTH
+def test_testclient(app: FastAPI, mode: str) -> None:
+    TestClient(app).get("/users/1")
+
+@BOTH
+async def test_what_no_lifespan_sets(app: FastAPI, client: AsyncClient, mode: str) -> None:
+    @app.get("/wrong")
+    async def wrong(request: Request) -> None:
+        request.state.nothing
+
+    await client.get("/wrong")
+
+@BOTH
+async def test_as_it_says(asgi_app: object, mode: str) -> None:
+    async with AsyncClient(transport=ASGITransport(asgi_app), base_url="http://test") as client:
+        assert (await client.get("/users/1")).status_code == 404
+
+@pytest.mark.own_database
+def test_as_it_says_too(app: FastAPI) -> None:
+    with TestClient(app) as client:
+        assert client.get("/users/1").status_code == 404
+"""
+
+
+def test_a_client_that_has_not_run_the_lifespan(sample: Sample) -> None:
+    sample.write("tests/test_a.py", WITHOUT_LIFESPAN)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "6 failed, 3 passed" in outcome.output, outcome.output
+    assert outcome.output.count("\nthe application's state has no `session_factory`. If the lifespan sets it:") == 4
+    assert "has no `nothing`" not in outcome.output
+
+
+WIDER = """
+import asyncio
+
+import asyncpg
+import psycopg
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+DSN = "postgresql://nobody@localhost/nowhere"
+INSERT = "INSERT INTO users (email) VALUES ('ada@example.com')"
+
+def synchronous() -> None:
+    with create_engine("postgresql+psycopg://nobody@localhost/nowhere").begin() as connection:
+        connection.execute(text(INSERT))
+
+async def asynchronous() -> None:
+    async with create_async_engine("postgresql+asyncpg://nobody@localhost/nowhere").begin() as connection:
+        await connection.execute(text(INSERT))
+
+def by_psycopg() -> None:
+    with psycopg.connect(DSN) as connection:
+        connection.execute(INSERT)
+
+async def by_asyncpg() -> None:
+    await (await asyncpg.connect(DSN)).execute(INSERT)
+
+@pytest.fixture(scope="module")
+def by_an_engine() -> None:
+    synchronous()
+
+@pytest.fixture(scope="module")
+def by_asyncio_run() -> None:
+    asyncio.run(asynchronous())
+
+@pytest.fixture(scope="module")
+def by_a_driver() -> None:
+    by_psycopg()
+
+@pytest.fixture(scope="module")
+async def by_an_asynchronous_driver(anyio_backend: str) -> None:
+    await by_asyncpg()
+
+async def test_first(client: AsyncClient) -> None: ...
+
+"""
+
+
+@pytest.mark.parametrize("mark", ["", "@pytest.mark.own_database\n"])
+@pytest.mark.parametrize(
+    ("fixture", "said"),
+    {
+        "by_an_engine": "a synchronous engine (psycopg) connects outside of a test, and cannot share the test's",
+        "by_asyncio_run": "an engine connects in another thread or event loop than the test's",
+        "by_a_driver": "a fixture with a wider scope than function wrote to the database",
+        "by_an_asynchronous_driver": "a fixture with a wider scope than function wrote to the database",
+    }.items(),
+)
+def test_a_fixture_of_a_wider_scope(sample: Sample, fixture: str, said: str, mark: str) -> None:
+    """It needs no mark, and may have it."""
+    test = f"{mark}def test_wider({fixture}: None, client: AsyncClient) -> None: ...\n"
+    sample.write("tests/test_a.py", WIDER + test)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "1 passed, 1 error" in outcome.output, outcome.output
+    assert said in outcome.output
+    assert (
+        "Give the fixture function scope, or write rows that all tests need in the fixture `seed_data`."
+        in outcome.output
+    )
+    assert "pytest.mark.own_database: it" not in outcome.output

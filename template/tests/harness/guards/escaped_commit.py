@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from ..connections.process import REDIRECT
-from ..transaction.refusals import OWN_DATABASE, IsolationError
+from ..transaction.refusals import NARROWER, OWN_DATABASE, IsolationError
 from .base import CurrentTest, Guard
 
 CURRENT_TEST = CurrentTest()
@@ -20,6 +20,8 @@ def configure(config: pytest.Config) -> None:
     redirect = config.stash[REDIRECT]
 
     def refuse(why: str) -> Exception | None:
+        if redirect.shared.transactions.mode == "outside":
+            return IsolationError(f"{why.replace('in a savepoint test', 'outside of a test')} {NARROWER}")
         if CURRENT_TEST.is_guarded:
             CURRENT_TEST.fires(GUARD, why, "")
         elif redirect.shared.transactions.mode == "test":

@@ -12,15 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from ..connections.process import REDIRECT
 from ..core.exception_chain import chain
 from ..transaction.raw_connection import sqlstate
-from ..transaction.refusals import OWN_DATABASE, SWALLOWED
+from ..transaction.refusals import NARROWER, OWN_DATABASE, SWALLOWED
 from ..transaction.synchronous_transactions import without_await
+from .missing_state import explanation_of_missing_state
 from .other_loop import explanation_of_other_loop
 from .unloaded_attribute import explanation_of_unloaded
 
 IN_TRANSACTION = "this statement cannot run in a transaction, and a savepoint test runs in one. " + OWN_DATABASE
 READ_ONLY = (
-    "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. Give "
-    "the fixture function scope, or write rows that all tests need in the fixture `seed_data`."
+    "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. "
+    + NARROWER
 )
 POOL = (
     "all connections of an engine's pool are checked out. `db_session` uses the application's pool, and keeps a "
@@ -29,12 +30,14 @@ POOL = (
 
 # active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-BY_SQLSTATE = {"25001": IN_TRANSACTION, "25006": READ_ONLY, "25P02": SWALLOWED}
+READ_ONLY_TRANSACTION = "25006"
+BY_SQLSTATE = {"25001": IN_TRANSACTION, READ_ONLY_TRANSACTION: READ_ONLY, "25P02": SWALLOWED}
 
 
 def explanation(error: BaseException, root: Path) -> str | None:
     """The explanation of an error, if there is one."""
-    return explanation_of_unloaded(error, root) or explanation_of_other_loop(error, root) or _by_sqlstate(error)
+    explained = explanation_of_unloaded(error, root) or explanation_of_other_loop(error, root)
+    return explained or explanation_of_missing_state(error) or _by_sqlstate(error)
 
 
 def _by_sqlstate(error: BaseException) -> str | None:
@@ -43,6 +46,9 @@ def _by_sqlstate(error: BaseException) -> str | None:
             return POOL
         if isinstance(found, DBAPIError) and (state := sqlstate(found.orig)) in BY_SQLSTATE:
             return BY_SQLSTATE[state]
+        # The driver's own error: the others may have been meant.
+        if sqlstate(found) == READ_ONLY_TRANSACTION:
+            return READ_ONLY
     return None
 
 

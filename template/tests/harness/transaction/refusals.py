@@ -7,6 +7,9 @@ OWN_DATABASE = (
     "runs on a database of its own, with real connections and real commits."
 )
 
+# Of a fixture with a wider scope than function.
+NARROWER = "Give the fixture function scope, or write rows that all tests need in the fixture `seed_data`."
+
 TRANSACTION = (
     "BEGIN, COMMIT or ROLLBACK was sent as SQL. It would end the test's transaction, and rows written before would "
     "stay. Use `await session.commit()`, `await session.rollback()` or `async with session.begin():`."
