@@ -282,3 +282,37 @@ def test_a_fixture_of_a_wider_scope(sample: Sample, fixture: str, said: str, mar
         in outcome.output
     )
     assert "pytest.mark.own_database: it" not in outcome.output
+
+
+STATEMENTS = """
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+BOTH = pytest.mark.parametrize("mode", ["savepoint", pytest.param("own", marks=pytest.mark.own_database)])
+COMMITS = "DO $$ BEGIN COMMIT; END $$"
+
+@BOTH
+@pytest.mark.parametrize("statement", ["VACUUM users", COMMITS, "PREPARE TRANSACTION 'one'"])
+async def test_statement(engine: AsyncEngine, statement: str, mode: str) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+
+@pytest.mark.own_database
+@pytest.mark.parametrize("statement", ["VACUUM users", COMMITS])
+async def test_as_it_says(engine: AsyncEngine, statement: str) -> None:
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        await connection.execute(text(statement))
+"""
+
+
+def test_a_statement_that_cannot_run_in_a_transaction(sample: Sample) -> None:
+    sample.write("tests/test_a.py", STATEMENTS)
+
+    outcome = sample.pytest("-p", "no:randomly")
+
+    assert "6 failed, 2 passed" in outcome.output, outcome.output
+    assert outcome.output.count("\nthis statement cannot run in a transaction, and a savepoint test runs in one.") == 2
+    assert outcome.output.count("\nthis statement cannot run in a transaction. Run it on an engine with") == 2
+    assert outcome.output.count("\nA two-phase transaction was used") == 1
+    assert "prepared transactions are disabled" in outcome.output

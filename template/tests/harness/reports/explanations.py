@@ -19,6 +19,11 @@ from .other_loop import explanation_of_other_loop
 from .unloaded_attribute import explanation_of_unloaded
 
 IN_TRANSACTION = "this statement cannot run in a transaction, and a savepoint test runs in one. " + OWN_DATABASE
+# Of a test that has the mark.
+IN_TRANSACTION_OF_OWN = (
+    'this statement cannot run in a transaction. Run it on an engine with `isolation_level="AUTOCOMMIT"`, e.g. '
+    '`engine.execution_options(isolation_level="AUTOCOMMIT")`.'
+)
 READ_ONLY = (
     "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. "
     + NARROWER
@@ -28,10 +33,10 @@ POOL = (
     "connection until its transaction ends: end it before the application connects, by `await db_session.commit()`."
 )
 
-# active_sql_transaction, read_only_sql_transaction, in_failed_sql_transaction:
+# active_sql_transaction, invalid_transaction_termination, read_only_sql_transaction, in_failed_sql_transaction:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 READ_ONLY_TRANSACTION = "25006"
-BY_SQLSTATE = {"25001": IN_TRANSACTION, READ_ONLY_TRANSACTION: READ_ONLY, "25P02": SWALLOWED}
+BY_SQLSTATE = {"25001": IN_TRANSACTION, "2D000": IN_TRANSACTION, READ_ONLY_TRANSACTION: READ_ONLY, "25P02": SWALLOWED}
 
 
 def explanation(error: BaseException, root: Path) -> str | None:
@@ -55,6 +60,8 @@ def _by_sqlstate(error: BaseException) -> str | None:
 def explain(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put the explanation of an error above it, if there is one."""
     why = explanation(call.excinfo.value, item.config.rootpath) if report.failed and call.excinfo else None
+    if why == IN_TRANSACTION and item.get_closest_marker("own_database"):
+        why = IN_TRANSACTION_OF_OWN
     if why is not None:
         if item.config.stash[REDIRECT].is_synchronous:
             why = without_await(why)

@@ -1,5 +1,6 @@
 """Listeners of SQLAlchemy's events on connections and statements, for the shared connection of a savepoint test."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,10 +16,12 @@ from .commit_effects import local_settings, on_commit
 from .fresh_session import TEST_SESSION
 from .logical_connection import IN_LIFESPAN, LogicalConnection, NextStatement
 from .raw_connection import is_of_server
-from .refusals import LEVEL, TRANSACTION
+from .refusals import LEVEL, TRANSACTION, TWO_PHASE
 from .shared_connection import SharedConnection
 from .statement_kind import SAVEPOINTS, Kind, kind_of
 from .synchronous_connection import SynchronousConnection
+
+PREPARES = re.compile(r"\bprepared?\b", re.I)
 
 
 class Proxy(Protocol):
@@ -84,7 +87,7 @@ class EngineEvents:
         shared, logical, kind = proxy.shared, proxy.logical, kind_of(sql)
         shared.isolate_if_needed()
         if kind is Kind.TRANSACTION:
-            shared.transactions.refuse(TRANSACTION)
+            shared.transactions.refuse(TWO_PHASE if PREPARES.search(sql) else TRANSACTION)
         logical.begin(is_of_test=TEST_SESSION in connection.get_execution_options())
         is_autocommit = adapted.autocommit
         # SQLAlchemy resets the level to the server's default by name.

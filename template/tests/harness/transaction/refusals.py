@@ -15,6 +15,8 @@ TRANSACTION = (
     "stay. Use `await session.commit()`, `await session.rollback()` or `async with session.begin():`."
 )
 
+TWO_PHASE = "A two-phase transaction was used: PREPARE TRANSACTION would end the test's transaction. " + OWN_DATABASE
+
 LEVEL = "The isolation level cannot change after the test's transaction has begun. " + OWN_DATABASE
 
 SWALLOWED = (
