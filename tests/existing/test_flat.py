@@ -14,6 +14,7 @@ def test_its_suite_and_the_checks_pass(service: Changed) -> None:
     outcome = service.pytest("-p", "no:randomly")
 
     assert outcome.code == 0, outcome.output
+    assert "savepoint: " not in outcome.output
     assert {node.partition("::")[0] for node in outcome.passed} >= {
         "tests/test_books.py",
         f"{CHECKS}/test_migrations.py",

@@ -83,8 +83,8 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
     sample.write("tests/test_a.py", A_TEST)
     line = "import tests.harness.early"
     warning = (
-        "savepoint: connections are not refused while the application is imported, before the harness is. Write into "
-        f"tests/__init__.py: {line}\n"
+        "savepoint: sample was imported before the harness, so its connections were not refused. Write into "
+        f"tests/__init__.py, before other imports: {line}\n"
     )
 
     outcome = sample.pytest_from_start()
@@ -113,9 +113,18 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
 def test_a_conftest_above_the_tests(sample: Sample, server: Server, env: str) -> None:
     """It is imported before `tests`, and loads the first part of the harness itself."""
     main = sample.folder / "src" / "sample" / "main.py"
-    main.write_text(f"{main.read_text()}\nDSN = {env!r}\n{CONNECTS['psycopg']}")
-    sample.write("conftest.py", "import tests.harness.early\nimport sample.main\n")
+    application = main.read_text()
+    sample.write("conftest.py", "import sample.main\n")
     sample.write("tests/test_a.py", A_TEST)
+
+    outcome = sample.pytest_from_start()
+
+    assert "1 passed" in outcome.output, outcome.output
+    line = "import tests.harness.early"
+    assert f"not refused. Write into conftest.py, before other imports: {line}\n" in outcome.output
+
+    main.write_text(f"{application}\nDSN = {env!r}\n{CONNECTS['psycopg']}")
+    sample.write("conftest.py", f"{line}\nimport sample.main\n")
 
     outcome = sample.pytest_from_start()
 

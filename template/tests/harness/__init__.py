@@ -7,8 +7,10 @@
 updates replace it.
 """
 
-# First: an older library may lack what the other modules import.
+# First: an older library may lack what the other modules import. Then, before the application is imported:
 from . import versions as versions
+
+from . import early as early  # isort: skip
 from .app.client import NewClient
 from .app.lifespan import RunningApp
 from .database.create import Create

@@ -5,31 +5,40 @@ and that imports `tests` without running pytest, may connect, and end itself.
 """
 
 import sys
+from pathlib import Path
 from types import FrameType
 
-# Before the harness imports it.
-IS_BEFORE_APPLICATION = "sqlalchemy" not in sys.modules
+# By module: the files of those that were imported before the harness imports others.
+IMPORTED_BEFORE = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
 
 import pytest  # noqa: E402
 
 from .connections.process import PROCESS_REDIRECT  # noqa: E402
 from .core.project import shown  # noqa: E402
 from .core.run import add_to_summary  # noqa: E402
-from .core.source_lines import HARNESS  # noqa: E402
+from .core.source_lines import HARNESS, is_of_project  # noqa: E402
 from .runner.process_end import PROCESS_END  # noqa: E402
 
-OUTDATED = (
-    "savepoint: connections are not refused while the application is imported, before the harness is. Write into {}: "
-    "import {}"
+TOO_LATE = (
+    "savepoint: {} was imported before the harness, so its connections were not refused. Write into {}, before other "
+    "imports: import {}"
 )
 
 
 def configure(config: pytest.Config) -> None:
-    """Warn if the application was imported before, and `tests/__init__.py` does not prevent it."""
-    package = HARNESS.parent / "__init__.py"
-    text = package.read_text(encoding="utf-8") if package.is_file() else ""
-    if not IS_BEFORE_APPLICATION and "harness.early" not in text:
-        add_to_summary(config, "outdated", OUTDATED.format(shown(package, config), __name__))
+    """Warn of a module of the application that was imported before."""
+    tests = HARNESS.parent
+    files = {name: Path(file) for name, file in IMPORTED_BEFORE.items() if file is not None}
+    early = [
+        name
+        for name, file in files.items()
+        if is_of_project(file, config.rootpath) and not file.is_relative_to(tests) and file.name != "conftest.py"
+    ]
+    if early and "sqlalchemy" in files:
+        # A conftest.py above the tests is imported before `tests`.
+        above = config.rootpath / "conftest.py"
+        where = above if str(above) in IMPORTED_BEFORE.values() else tests / "__init__.py"
+        add_to_summary(config, "outdated", TOO_LATE.format(early[0], shown(where, config), __name__))
 
 
 def _is_run_by_pytest() -> bool:
@@ -42,5 +51,5 @@ def _is_run_by_pytest() -> bool:
 
 
 if _is_run_by_pytest():
-    PROCESS_REDIRECT.listen(is_late=not IS_BEFORE_APPLICATION)
+    PROCESS_REDIRECT.listen(is_late="sqlalchemy" in IMPORTED_BEFORE)
     PROCESS_END.install()
