@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.mistakes.catalogue import Change, Check, Edit, File, Guarded, Mistake, Right, Rule, SampleTest, Tool
-from tests.mistakes.routes import included
+from tests.mistakes.routes import file_of_tests, included, routes
 
 TITLE = "API and security"
 
@@ -390,6 +390,23 @@ async def test_sign_up(client: AsyncClient) -> None:
 ]
 
 RIGHT: list[Right] = [
+    Right(
+        "fields whose names contain that of a secret",
+        [
+            *routes("""
+@router.get("/people")
+async def person() -> dict[str, str]:
+    return {"secretary": "Ada", "passwordless": "yes", "tokenized_text": "a b", "author_token_count": "12"}
+"""),
+            file_of_tests(
+                """
+async def test_people(client: AsyncClient) -> None:
+    assert (await client.get("/people")).json()["secretary"] == "Ada"
+""",
+                "right",
+            ),
+        ],
+    ),
     Right(
         "a field whose name only contains the word secret",
         [

@@ -335,6 +335,53 @@ RIGHT: list[Right] = [
         run=CHECKS,
     ),
     Right(
+        "a GRANT on a table of a model, in ignore_drift",
+        [
+            revision(
+                "0003",
+                """op.execute(
+        "DO $$ BEGIN CREATE ROLE auditor; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    )
+    op.execute("GRANT SELECT ON users TO auditor")""",
+                'op.execute("REVOKE SELECT ON users FROM auditor")',
+            ),
+            Edit(
+                "pyproject.toml", SETTINGS, f'{SETTINGS}ignore_drift = ["grant on relation public.users to auditor"]\n'
+            ),
+        ],
+        run=CHECKS,
+    ),
+    Right(
+        "row security of a table of a model, in ignore_drift",
+        [
+            revision(
+                "0003",
+                'op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")\n    '
+                'op.execute("CREATE POLICY active_users ON users USING (is_active)")',
+                'op.execute("DROP POLICY active_users ON users")\n    '
+                'op.execute("ALTER TABLE users DISABLE ROW LEVEL SECURITY")',
+            ),
+            Edit(
+                "pyproject.toml",
+                SETTINGS,
+                f'{SETTINGS}ignore_drift = ["policy public.users.*", "row security public.users"]\n',
+            ),
+        ],
+        run=CHECKS,
+    ),
+    Right(
+        "storage parameters of a table of a model, in ignore_drift",
+        [
+            revision(
+                "0003",
+                'op.execute("ALTER TABLE users SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01)")',
+                'op.execute("ALTER TABLE users RESET (fillfactor, autovacuum_vacuum_scale_factor)")',
+            ),
+            Edit("pyproject.toml", SETTINGS, f'{SETTINGS}ignore_drift = ["storage parameters public.users"]\n'),
+        ],
+        run=CHECKS,
+    ),
+    Right(
         "comments of a table and a column",
         [
             *column('nickname: Mapped[str | None] = mapped_column(comment="As friends say it")'),

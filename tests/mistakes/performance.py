@@ -221,6 +221,29 @@ async def test_few(client: AsyncClient, create: Create, db_session: AsyncSession
         ],
     ),
     Right(
+        "a query that is repeated until a job is done",
+        [
+            *routes("""
+@router.get("/wait/{id}")
+async def wait(id: Id, request: Request) -> bool:
+    for _ in range(20):
+        async with request.state.session_factory() as session:
+            if await session.scalar(select(User.is_active).where(User.id == id)) is False:
+                return True
+        await asyncio.sleep(0.001)
+    return False
+"""),
+            file_of_tests(
+                """
+async def test_wait(client: AsyncClient, create: Create) -> None:
+    user = await create(UserFactory)
+    assert (await client.get(f"/wait/{user.id}")).json() is False
+""",
+                "right",
+            ),
+        ],
+    ),
+    Right(
         "a page, an object with parts, and lists with a short type",
         _LIMITED,
         run=["tests/harness/checks/test_lists.py"],
