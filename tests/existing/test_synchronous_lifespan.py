@@ -75,11 +75,12 @@ async def lifespan(app):
 KEPT = """
 import psycopg
 import psycopg2
+import psycopg2.extras
 
 
 def write_by_the_driver(driver: str) -> None:
-    connection = kept[driver]
-    with connection.cursor() as cursor:
+    connection = kept[driver.removesuffix(" cursor")]
+    with cursors[driver] if driver in cursors else connection.cursor() as cursor:
         values = ("driver@example.com", "", False)
         cursor.execute('INSERT INTO "user" (email, password_hash, is_admin) VALUES (%s, %s, %s)', values)
     connection.commit()
@@ -89,13 +90,15 @@ def write_by_the_driver(driver: str) -> None:
 async def lifespan(app):
     address = "postgresql://notebook@localhost/notebook"
     kept.update(psycopg=psycopg.connect(address), psycopg2=psycopg2.connect(address))
+    kept["psycopg2"].cursor_factory = psycopg2.extras.DictCursor
+    cursors["psycopg2 cursor"] = kept["psycopg2"].cursor()
     app.add_api_route("/driver/{driver}", write_by_the_driver, methods=["POST"])
     yield
     for connection in kept.values():
         connection.close()
 
 
-kept = {}
+kept, cursors = {}, {}
 """
 CLIENT = """
     from app.lifespan import write
@@ -169,7 +172,7 @@ def test_a_thread(notebook: Changed, url: str, scope: str) -> None:
 @pytest.mark.parametrize("scope", ["session", "function"])
 def test_a_connection_of_the_driver_that_the_lifespan_keeps(notebook: Changed, url: str, scope: str) -> None:
     tests = """
-    DRIVERS = ["psycopg", "psycopg2"]
+    DRIVERS = ["psycopg", "psycopg2", "psycopg2 cursor"]
 
     @pytest.mark.parametrize("driver", DRIVERS)
     def test_write(client: TestClient, driver: str) -> None:
@@ -186,12 +189,114 @@ def test_a_connection_of_the_driver_that_the_lifespan_keeps(notebook: Changed, u
     """
 
     outcome = in_order(with_lifespan(notebook, KEPT, scope, tests), "tests/test_own.py", DATABASE_URL=url)
-    refused = "A connection that the lifespan has opened is used in a test (app/lifespan.py:"
+    refused = (
+        "A connection that the lifespan or a fixture with a wider scope has opened is used in a test (app/lifespan.py:"
+    )
     if scope == "function":
         refused = "A connection was requested directly from psycopg (app/lifespan.py:"
-        assert sum("own_database" in name for name in outcome.passed) == 2, outcome.output
-    assert [refused in said for said in outcome.failed.values()] == [True] * (4 if scope == "session" else 2)
-    assert sum("test_next" in name for name in outcome.passed) == 2, outcome.output
+        assert sum("own_database" in name for name in outcome.passed) == 3, outcome.output
+    assert [refused in said for said in outcome.failed.values()] == [True] * (6 if scope == "session" else 3)
+    assert sum("test_next" in name for name in outcome.passed) == 3, outcome.output
+
+
+@BOTH
+def test_connections_of_the_driver_that_a_session_fixture_keeps(notebook: Changed, url: str) -> None:
+    """They may be used in tests, as they were before the harness."""
+    tests = """
+        import psycopg
+        import psycopg2
+
+        ADDRESS = "postgresql://notebook@localhost/notebook"
+
+        @pytest.fixture(scope="session")
+        def connections(db: Session) -> Iterator[list]:
+            found = [psycopg.connect(ADDRESS), psycopg2.connect(ADDRESS), psycopg.connect(ADDRESS)]
+            yield found
+            for connection in found:
+                connection.close()
+
+        @pytest.mark.parametrize("repeat", [1, 2])
+        def test_read(connections: list, repeat: int) -> None:
+            for connection in connections:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+    """
+
+    outcome = in_order(written(notebook, tests), "tests/test_own.py", DATABASE_URL=url)
+
+    assert len(outcome.passed) == 2, outcome.output
+
+
+CURSORS = """
+import functools
+
+import psycopg2
+import psycopg2.extras
+
+
+class Named(psycopg2.extensions.cursor):
+    def __init__(self, connection, name=None, *, tag):
+        super().__init__(connection, name)
+        self.tag = tag
+
+
+def read():
+    with kept.cursor("a_named_one") as cursor:
+        cursor.execute("SELECT 1 AS one")
+        found = [cursor.fetchone()["one"]]
+    kept.commit()
+    with kept.cursor(cursor_factory=functools.partial(Named, tag=2)) as cursor:
+        cursor.execute("SELECT 1")
+        found.append(cursor.tag)
+    kept.rollback()
+    with kept.cursor("another", psycopg2.extras.NamedTupleCursor) as cursor:
+        cursor.execute("SELECT 3 AS three")
+        found.append(cursor.fetchone().three)
+    kept.commit()
+    kept.tpc_begin(kept.xid(1, "a", "b"))
+    kept.tpc_rollback()
+    return found
+
+
+async def poll(asked, answers):
+    while await asked.get():
+        answers.put_nowait(await asyncio.to_thread(read))
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    global kept
+    factory = psycopg2.extras.DictConnection
+    kept = psycopg2.connect("postgresql://notebook@localhost/notebook", connection_factory=factory)
+    asked, answers = asyncio.Queue(), asyncio.Queue()
+
+    async def ask():
+        asked.put_nowait(True)
+        return await answers.get()
+
+    app.add_api_route("/read", ask)
+    polling = asyncio.create_task(poll(asked, answers))
+    yield
+    asked.put_nowait(False)
+    await polling
+    kept.close()
+"""
+
+
+def test_cursors_that_a_task_of_the_lifespan_reads_by(notebook: Changed) -> None:
+    tests = """
+    @pytest.mark.parametrize("repeat", [1, 2])
+    def test_read(client: TestClient, repeat: int) -> None:
+        assert client.get("/read").json() == [1, 2, 3]
+
+    @pytest.mark.own_database
+    def test_with_a_database_of_its_own(client: TestClient) -> None:
+        assert client.get("/read").json() == [1, 2, 3]
+    """
+
+    outcome = in_order(with_lifespan(notebook, CURSORS, "session", tests), "tests/test_own.py", DATABASE_URL=PSYCOPG2)
+
+    assert len(outcome.passed) == 3, outcome.output
 
 
 def test_a_session_of_the_test_is_open_during_the_startup_and_the_shutdown(notebook: Changed) -> None:

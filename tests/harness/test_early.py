@@ -81,11 +81,14 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
     package = 'import pytest\n\npytest.register_assert_rewrite("tests.harness")\n'
     sample.write("tests/__init__.py", package)
     sample.write("tests/test_a.py", A_TEST)
-    line = "import tests.harness.early"
+    line = "import tests.harness.early  # noqa: F401"
     warning = (
-        "savepoint: sample was imported before the harness, so its connections were not refused. Write into "
-        f"tests/__init__.py, before other imports: {line}\n"
+        "savepoint: sample.main was imported before the harness, so its connections were not refused. Write into "
+        f"tests/__init__.py: {line}\n"
     )
+    main = sample.folder / "src" / "sample" / "main.py"
+    application = f"import psycopg\n{main.read_text()}"
+    main.write_text(application)
 
     outcome = sample.pytest_from_start()
 
@@ -93,8 +96,6 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
     assert outcome.output.count(warning) == 1, outcome.output
 
     sample.write("tests/__init__.py", f"{package}\n{line}\n")
-    main = sample.folder / "src" / "sample" / "main.py"
-    application = main.read_text()
     main.write_text(f"{application}\nDSN = {env!r}\n{CONNECTS['psycopg']}")
 
     outcome = sample.pytest_from_start()
@@ -113,14 +114,15 @@ def test_a_project_without_the_import_in_tests(sample: Sample, server: Server, e
 def test_a_conftest_above_the_tests(sample: Sample, server: Server, env: str) -> None:
     """It is imported before `tests`, and loads the first part of the harness itself."""
     main = sample.folder / "src" / "sample" / "main.py"
-    application = main.read_text()
+    application = f"import psycopg\n{main.read_text()}"
+    main.write_text(application)
     sample.write("conftest.py", "import sample.main\n")
     sample.write("tests/test_a.py", A_TEST)
 
     outcome = sample.pytest_from_start()
 
     assert "1 passed" in outcome.output, outcome.output
-    line = "import tests.harness.early"
+    line = "import tests.harness.early  # noqa: F401  # isort: skip"
     assert f"not refused. Write into conftest.py, before other imports: {line}\n" in outcome.output
 
     main.write_text(f"{application}\nDSN = {env!r}\n{CONNECTS['psycopg']}")

@@ -313,6 +313,6 @@ def test_a_statement_that_cannot_run_in_a_transaction(sample: Sample) -> None:
 
     assert "6 failed, 2 passed" in outcome.output, outcome.output
     assert outcome.output.count("\nthis statement cannot run in a transaction, and a savepoint test runs in one.") == 2
-    assert outcome.output.count("\nthis statement cannot run in a transaction. Run it on an engine with") == 2
+    assert outcome.output.count("\nthis statement cannot run in a transaction. Run it with AUTOCOMMIT:") == 2
     assert outcome.output.count("\nA two-phase transaction was used") == 1
     assert "prepared transactions are disabled" in outcome.output

@@ -30,7 +30,7 @@ def with_module(name: str, text: str) -> list[Change]:
 
 
 def with_lifespan(text: str) -> list[Change]:
-    """The application with `lifespan_with_more` of this text around its own lifespan."""
+    """The application with the lifespan that `more` of this text makes of its own."""
     return [
         File("src/shop/more.py", text),
         Edit(MAIN, ", lifespan=lifespan)", ", lifespan=more(lifespan))"),

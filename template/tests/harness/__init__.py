@@ -7,10 +7,9 @@
 updates replace it.
 """
 
-# First: an older library may lack what the other modules import. Then, before the application is imported:
+# First: an older library may lack what the other modules import, and these import others.
+from . import imported_before as imported_before
 from . import versions as versions
-
-from . import early as early  # isort: skip
 from .app.client import NewClient
 from .app.lifespan import RunningApp
 from .database.create import Create

@@ -13,6 +13,7 @@ import pytest
 from ..connections.process import REDIRECT
 from ..core.http_clients import IN_PROCESS
 from ..core.requests import REQUEST, App, start
+from .started_threads import pass_on_context
 from .transport import ASGITransport
 
 
@@ -28,6 +29,7 @@ class OwnApp:
 
 
 def configure(config: pytest.Config) -> None:
+    pass_on_context(config)
     for transport in IN_PROCESS:
         _handle_in_task(transport, config)
 

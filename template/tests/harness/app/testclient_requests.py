@@ -18,7 +18,6 @@ from ..core import private_api
 from ..core.actor import current_actor
 from ..core.requests import REQUEST, SENDER, handle
 from ..transaction.logical_connection import IN_LIFESPAN, Serving
-from .started_threads import pass_on_context
 
 MODULE = "starlette.testclient"
 IS_TRACKED = pytest.StashKey[bool]()
@@ -48,7 +47,6 @@ def track(config: pytest.Config) -> None:
     config.stash[IS_TRACKED] = True
     redirect, transport = config.stash[REDIRECT], sys.modules[MODULE]._TestClientTransport
     _track_lifespans(config, sys.modules[MODULE].TestClient)
-    pass_on_context(config)
     handle_request = transport.handle_request
 
     @wraps(handle_request)

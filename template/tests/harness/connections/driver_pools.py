@@ -53,7 +53,7 @@ def _of_asyncpg(acquire: Callable[..., Any], policy: Policy) -> Callable[..., An
             # No query: the server may be closing the connection.
             if policy.is_current(connection._params.database):
                 return connection
-            # Waits for nothing, and returns the connection to the pool.
+            # Waits for nothing. The pool opens another one.
             connection.terminate()
         raise RuntimeError(NO_CURRENT_CONNECTION)
 

@@ -41,7 +41,8 @@ SHARES = "savepoint_shares"
 POOLS = ("asyncpg.pool", "psycopg_pool", "psycopg2.pool")
 
 Connect = Callable[..., Any]
-# Who requests a connection: the startup of the lifespan, a task of the lifespan in a savepoint test, or other code.
+# Who requests a connection: the startup of the lifespan; a task of the lifespan in a savepoint test, or code outside of
+# tests; or other code.
 Requester = Literal["startup", "task", "other"]
 
 

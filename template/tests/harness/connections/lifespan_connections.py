@@ -13,9 +13,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..transaction.logical_connection import IN_LIFESPAN
 from . import kept_connections
-from .drivers import Requester, requesting_pool
+from .drivers import Requester
 
-REUSED = "a test uses an engine in whose pool a task of the lifespan has left a separate connection."
+REUSED = "a test uses an engine in whose pool the lifespan has left a separate connection."
 
 
 class Policy(kept_connections.Policy, Protocol):
@@ -64,15 +64,16 @@ class LifespanConnections:
     @property
     def requester(self) -> Requester:
         """Who requests a connection now."""
-        if self._policy.shared.transactions.mode == "seeding":
+        # Not its truth: see `Serving`. Fixtures of a synchronous application are in this mode, too.
+        if self._policy.shared.transactions.mode == "seeding" and IN_LIFESPAN.get() is not False:
             return "startup"
-        # A driver's pool connects in the background, also between the tests.
-        is_of_pool = self.is_read_only(must_share=False) and requesting_pool() == "driver"
-        return "task" if self.is_in_task or is_of_pool else "other"
+        # A fixture with a wider scope; or a driver's pool, which connects in the background also between the tests.
+        is_kept = self.is_in_task or self.is_read_only(must_share=False)
+        return "task" if is_kept else "other"
 
-    def options(self, driver: str, options: dict[str, Any]) -> dict[str, Any]:
+    def options(self, driver: str, options: dict[str, Any], must_share: bool) -> dict[str, Any]:
         """The options of a new connection."""
-        return options if self.requester == "other" else self.kept.options(driver, options)
+        return options if must_share or self.requester == "other" else self.kept.options(driver, options)
 
     def opened(self, connection: Any, requester: Requester) -> None:
         """Called with the new connection of a driver."""
@@ -84,11 +85,16 @@ class LifespanConnections:
         self.kept.add(connection, is_read_only=requester == "task")
 
     def checked_out(self, connection: Any, record: ConnectionPoolEntry, fairy: object) -> None:
-        """Listener of SQLAlchemy's event: only tasks of the lifespan use such a connection."""
-        if not self._opened or record.driver_connection not in self._opened or self.is_in_task:
+        """Listener of SQLAlchemy's event: only the lifespan uses such a connection."""
+        of_driver = record.driver_connection
+        if of_driver not in self.kept or self.is_in_task:
             return
         if self._is_outside_of_test:
             # The shutdown may write: SQLAlchemy opens another connection.
-            raise DisconnectionError
-        if (error := self._policy.engine_refusal(REUSED)) is not None:
+            if of_driver in self._opened:
+                raise DisconnectionError
+        elif (error := self._policy.engine_refusal(REUSED)) is not None:
             raise error
+        else:
+            # The test allows it.
+            self.kept.discard(of_driver)

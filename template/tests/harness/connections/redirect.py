@@ -181,7 +181,7 @@ class Redirect(SharedConnections):
 
     def _with_settings(self, driver: str, options: Options, own: Options, must_share: bool) -> Options:
         is_read_only, role = self._of_lifespan.is_read_only(must_share), "" if IN_MIGRATION.get() else self.role
-        return self._of_lifespan.options(driver, with_settings(driver, options, own, is_read_only, role))
+        return self._of_lifespan.options(driver, with_settings(driver, options, own, is_read_only, role), must_share)
 
     def _is_made_by_test(self) -> bool:
         is_late = self._database is not None and self.shared.transactions.mode != "seeding"

@@ -26,6 +26,7 @@ USES: dict[str, tuple[str, ...]] = {
     ),
     "asyncio": ("Task._log_traceback", "_get_running_loop"),
     "asyncpg": ("Connection._params",),
+    "asyncpg.connresource": ("ConnectionResource._connection",),
     "asyncpg.pool": ("Pool._acquire",),
     "functools": ("_lru_cache_wrapper",),
     "httpx": ("ASGITransport.app", "AsyncClient._transport"),

@@ -14,7 +14,7 @@ RUN_ID = pytest.StashKey[str]()
 SESSION = pytest.StashKey[pytest.Session]()
 
 # Kinds of summary lines: the server (not with `-q`), why the run was stopped, what it left behind, tables that a check
-# could not fill, deprecated names and unused entries of settings, and what a check could not look at.
+# could not fill, what pyproject.toml or a file of the tests is to say, and what a check could not look at.
 Kind = Literal["server", "stopped", "left", "unfilled", "outdated", "notes"]
 LINES = pytest.StashKey[dict[Kind, list[str]]]()
 

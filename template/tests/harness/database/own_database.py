@@ -7,10 +7,11 @@ run, and on other servers with `--keep-failed-databases`; the summary says how t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 
 import pytest
 from sqlalchemy import Pool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from ..connections.redirect import Redirect
@@ -84,7 +85,7 @@ async def _own_pools(
     if sessions is not None:
         # A session of a fixture connects again, to the test's own database.
         sessions.roll_back()
-    before = set(events.checkouts)
+    before = {*events.checkouts, *events.lifespan_checkouts}
     request.node.stash[TEST_URL] = _own_database.url
     _redirect.engines.replace_pools()
     _redirect.begin("own_database")
@@ -102,7 +103,7 @@ async def _own_pools(
                 await invalidate(checkout)
         finally:
             wrong = await _redirect.end()
-            kept = await _wait_until_returned(pools, events)
+            kept = await _wait_until_returned(pools, events, before)
             for pool, is_async in pools:
                 await close_idle(pool, is_async=is_async)
     if left:
@@ -111,11 +112,15 @@ async def _own_pools(
         pytest.fail(wrong or KEPT_BY_LIFESPAN.format(" and ".join(map(str, kept)), LIMIT), pytrace=False)
 
 
-async def _wait_until_returned(pools: list[tuple[Pool, bool]], events: EngineEvents) -> list[Checkout]:
+async def _wait_until_returned(
+    pools: list[tuple[Pool, bool]], events: EngineEvents, before: Collection[ConnectionPoolEntry]
+) -> list[Checkout]:
     """Wait until tasks of the lifespan have returned connections to the test's database; returns the others."""
     deadline = asyncio.get_running_loop().time() + LIMIT
     while True:
-        kept = [checkout for record, checkout in events.lifespan_checkouts.items() if is_separate(record)]
+        # One from before the test is connected to another database.
+        checkouts = [(record, each) for record, each in events.lifespan_checkouts.items() if record not in before]
+        kept = [each for record, each in checkouts if is_separate(record)]
         # A connection may be in use before its checkout, while it is opened or pinged.
         in_use = sum(pool.checkedout() for pool, _ in pools if isinstance(pool, QueuePool))
         if not (kept or in_use):

@@ -21,8 +21,8 @@ from .unloaded_attribute import explanation_of_unloaded
 IN_TRANSACTION = "this statement cannot run in a transaction, and a savepoint test runs in one. " + OWN_DATABASE
 # Of a test that has the mark.
 IN_TRANSACTION_OF_OWN = (
-    'this statement cannot run in a transaction. Run it on an engine with `isolation_level="AUTOCOMMIT"`, e.g. '
-    '`engine.execution_options(isolation_level="AUTOCOMMIT")`.'
+    "this statement cannot run in a transaction. Run it with AUTOCOMMIT: `async with "
+    'engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:`.'
 )
 READ_ONLY = (
     "a fixture with a wider scope than function wrote to the database; its rows would stay for all later tests. "
@@ -61,7 +61,11 @@ def explain(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestR
     """Put the explanation of an error above it, if there is one."""
     why = explanation(call.excinfo.value, item.config.rootpath) if report.failed and call.excinfo else None
     if why == IN_TRANSACTION and item.get_closest_marker("own_database"):
-        why = IN_TRANSACTION_OF_OWN
+        # Not of a statement such as SET TRANSACTION, which must be the first.
+        why = None if "before any query" in str(call.excinfo) else IN_TRANSACTION_OF_OWN
+    if why == READ_ONLY and call.when == "call":
+        # The transaction of a test, or of a task of the lifespan.
+        why = None
     if why is not None:
         if item.config.stash[REDIRECT].is_synchronous:
             why = without_await(why)

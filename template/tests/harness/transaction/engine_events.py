@@ -18,7 +18,7 @@ from .logical_connection import IN_LIFESPAN, LogicalConnection, NextStatement
 from .raw_connection import is_of_server
 from .refusals import LEVEL, TRANSACTION, TWO_PHASE
 from .shared_connection import SharedConnection
-from .statement_kind import SAVEPOINTS, Kind, kind_of
+from .statement_kind import QUOTED, SAVEPOINTS, Kind, kind_of
 from .synchronous_connection import SynchronousConnection
 
 PREPARES = re.compile(r"\bprepared?\b", re.I)
@@ -87,7 +87,7 @@ class EngineEvents:
         shared, logical, kind = proxy.shared, proxy.logical, kind_of(sql)
         shared.isolate_if_needed()
         if kind is Kind.TRANSACTION:
-            shared.transactions.refuse(TWO_PHASE if PREPARES.search(sql) else TRANSACTION)
+            shared.transactions.refuse(TWO_PHASE if PREPARES.search(QUOTED.sub(" ", sql)) else TRANSACTION)
         logical.begin(is_of_test=TEST_SESSION in connection.get_execution_options())
         is_autocommit = adapted.autocommit
         # SQLAlchemy resets the level to the server's default by name.

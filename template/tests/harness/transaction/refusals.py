@@ -47,9 +47,9 @@ CONNECTED_BEFORE_TEST = (
 )
 
 KEPT_BY_LIFESPAN = (
-    "A connection that the lifespan has opened is used in a test{}. It is neither part of the test's "
-    "transaction nor connected to the test's own database, and its commits would be in every later test. Use the "
-    "application's engine; or a pool of the driver, and mark the test with @pytest.mark.own_database."
+    "A connection that the lifespan or a fixture with a wider scope has opened is used in a test{}. It is neither part "
+    "of the test's transaction nor connected to the test's own database, and its commits would be in every later test. "
+    "Use the application's engine; or a pool of the driver, and mark the test with @pytest.mark.own_database."
 )
 
 ENDED = (
