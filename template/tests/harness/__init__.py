@@ -7,7 +7,7 @@
 updates replace it.
 """
 
-# First: an older library may lack what the other modules import, and these import others.
+# First: the other modules import the drivers, and what an older library may lack.
 from . import imported_before as imported_before
 from . import versions as versions
 from .app.client import NewClient
