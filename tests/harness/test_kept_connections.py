@@ -265,8 +265,9 @@ def app(settings: Settings) -> FastAPI:
             app.state.engine = engine = create_engine(URL.format("psycopg"))
             with engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
-            asynchronous = create_async_engine(URL.format("asyncpg"))
-            kept = await asynchronous.connect()
+            asynchronous, other = create_async_engine(URL.format("asyncpg")), create_engine(URL.format("psycopg"))
+            kept, separate = await asynchronous.connect(), other.connect()
+            separate.execute(text("SELECT 1"))
             driver, app.state.read, stop = psycopg.connect(URL.format("x").replace("+x", "")), 0, threading.Event()
             driver.autocommit = True
 
@@ -292,6 +293,8 @@ def app(settings: Settings) -> FastAPI:
             await asyncio.wait([task])
             await kept.close()
             await asynchronous.dispose()
+            separate.close()
+            other.dispose()
             engine.dispose()
             driver.close()
 
